@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: Apache-2.0
+# make          build/mintd, with useradm and deviceauth as links to it
+# make run      install what is missing, make keys, database and a first user, serve on SQLite
+# make check    install what the tests need, build, run every test
+# make help     the other targets
+# V=1 shows the commands; CC, CFLAGS, B (build directory), WERROR=1, SAN=address,undefined can be set.
+
+B      ?= build
+CC     := $(if $(filter default,$(origin CC)),gcc,$(CC))
+CFLAGS ?= -O2 -g
+PKGS    = libmicrohttpd libcrypto jansson libpcre2-8 libpq sqlite3 yaml-0.1 libxcrypt
+VERSION = $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+PREFIX ?= /usr/local
+
+WARN   = -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wvla -Wstrict-prototypes -Wmissing-prototypes -Wwrite-strings \
+         $(if $(WERROR),-Werror)
+HARDEN = $(if $(SAN),,-D_FORTIFY_SOURCE=2) -fstack-protector-strong -fPIE
+SANITIZE = $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer)
+# recursive variables: pkg-config is asked when a recipe runs, after `deps` had its turn
+COMPILE = $(CC) -std=gnu2x -I. $(WARN) $(CFLAGS) $(HARDEN) $(SANITIZE) $(shell pkg-config --cflags $(PKGS)) -MMD -MP -c
+LINK    = $(CC) $(CFLAGS) $(SANITIZE) -pie -Wl,-z,relro,-z,now -pthread
+LIBS    = $(shell pkg-config --libs $(PKGS))
+Q       = $(if $(V),,@)
+say     = $(if $(V),,@printf '  %-6s %s\n' $(1) $(2))
+
+SRC     = $(sort $(wildcard lib/*.c keystore/*.c auth/*.c api/*.c cmd/*.c))
+LIBOBJ  = $(patsubst %.c,$(B)/%.o,$(filter-out cmd/main.c,$(SRC))) $(B)/migrations.o
+TESTS   = $(patsubst tests/%.c,$(B)/tests/%,$(sort $(wildcard tests/test_*.c)))
+FUZZERS = $(patsubst tests/fuzz/%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
+REPLAYS = $(patsubst %,$(B)/tests/fuzz/%_replay,$(FUZZERS))
+BENCHES = $(patsubst tests/bench/%.c,$(B)/bench/%,$(sort $(wildcard tests/bench/bench_*.c)))
+
+.PHONY: all tests run check bench lint fmt asan tsan valgrind fuzz cover install clean deps deps-test help
+.SECONDARY:
+.DELETE_ON_ERROR:
+
+all: $(B)/mintd $(B)/useradm $(B)/deviceauth
+
+help:
+	@sed -n 's/^## //p' Makefile
+
+$(B)/mintd: $(B)/cmd/main.o $(B)/libmintd.a
+	$(call say,LINK,$@)
+	$(Q)$(LINK) -o $@ $^ $(LIBS)
+
+$(B)/useradm $(B)/deviceauth: $(B)/mintd
+	$(Q)ln -sf mintd $@
+
+$(B)/libmintd.a: $(LIBOBJ)
+	$(Q)rm -f $@; ar rcs $@ $^
+
+$(B)/%.o: %.c
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D); $(COMPILE) -o $@ $<
+
+$(B)/cmd/version.o: COMPILE += -DMINTD_VERSION='"$(VERSION)"'
+
+$(B)/migrations.o: $(B)/migrations.c
+	$(Q)$(COMPILE) -o $@ $<
+
+# Each migration becomes one string literal; the list is in file name order.
+$(B)/migrations.c: $(sort $(wildcard migrations/*.sql))
+	$(Q)mkdir -p $(@D); { printf '#include "lib/migrate.h"\n\nconst struct migration migrate_list[] = {\n'; \
+	  for f in $^; do printf '    {"%s",\n' "$$(basename $$f .sql)"; \
+	    sed -e 's/\\/\\\\/g; s/"/\\"/g; s/.*/     "&\\n"/' $$f; printf '    },\n'; done; \
+	  printf '    {0},\n};\n'; } > $@
+
+## make tests       build the test programs
+tests: $(TESTS) $(REPLAYS)
+
+$(B)/tests/test_%: $(B)/tests/test_%.o $(B)/tests/support.o $(B)/libmintd.a
+	$(call say,LINK,$@)
+	$(Q)$(LINK) -o $@ $^ $(LIBS) $(shell pkg-config --libs check libjwt)
+
+$(B)/tests/fuzz/%_replay: $(B)/tests/fuzz/%.o $(B)/tests/fuzz/replay.o $(B)/libmintd.a
+	$(Q)$(LINK) -o $@ $^ $(LIBS)
+
+$(B)/bench/%: $(B)/tests/bench/%.o $(B)/libmintd.a
+	$(call say,LINK,$@)
+	$(Q)$(LINK) -o $@ $^ $(LIBS) $(shell pkg-config --libs libjwt)
+
+## make deps        install what the build needs (deps-test: and what tests, lint and bench need)
+deps:
+	@tests/deps.sh build
+deps-test:
+	@tests/deps.sh test
+
+## make run         keys, database, a first user, and a server on SQLite in ./run
+run: deps
+	@$(MAKE) --no-print-directory all
+	@tests/run_demo.sh $(B)
+
+## make check       every test; make check T=test_jws for one
+check: deps-test
+	@$(MAKE) --no-print-directory all tests
+	@tests/check.sh $(B) $(T)
+
+## make bench       the ratios of README, measured here and now; WHAT=jws or verify for a part
+bench: deps-test
+	@$(MAKE) --no-print-directory all $(BENCHES)
+	@tests/bench/run.sh $(B) $(WHAT)
+
+## make lint        layer rules, format, clang-tidy, cppcheck, shellcheck
+lint: deps-test
+	@tests/lint.sh
+
+## make fmt         format the C sources
+fmt:
+	clang-format -i $(wildcard lib/*.[ch] keystore/*.[ch] auth/*.[ch] api/*.[ch] cmd/*.[ch] tests/*.[ch] tests/*/*.[ch])
+
+## make asan tsan   the whole test run under ASan and UBSan; the threaded tests under TSan
+asan: deps-test
+	@$(MAKE) --no-print-directory B=$(B)/asan CC=clang SAN=address,undefined all tests
+	@tests/check.sh $(B)/asan $(T)
+tsan: deps-test
+	@$(MAKE) --no-print-directory B=$(B)/tsan CC=clang SAN=thread tests
+	@tests/check.sh $(B)/tsan --threaded $(T)
+
+## make valgrind    the unit tests without leaks
+valgrind: deps-test
+	@$(MAKE) --no-print-directory all tests
+	@tests/check.sh $(B) --valgrind $(T)
+
+## make fuzz        each libFuzzer target for SECONDS (60)
+fuzz: deps-test
+	@$(MAKE) --no-print-directory B=$(B)/fuzz CC=clang SAN=fuzzer-no-link,address,undefined fuzzers
+	@tests/fuzz/run.sh $(B)/fuzz $(or $(SECONDS),60)
+fuzzers: $(patsubst %,$(B)/fuzz_bin/%,$(FUZZERS))
+$(B)/fuzz_bin/%: $(B)/tests/fuzz/%.o $(B)/libmintd.a
+	$(Q)mkdir -p $(@D); $(LINK) -fsanitize=fuzzer -o $@ $^ $(LIBS)
+
+## make cover       line and branch coverage of the test run
+cover: deps-test
+	@$(MAKE) --no-print-directory B=$(B)/cover CFLAGS="-O0 -g --coverage" all tests
+	@tests/check.sh $(B)/cover
+	@gcovr --root . --filter '(lib|keystore|auth|api|cmd)/' --object-directory $(B)/cover --print-summary
+
+## make install     to PREFIX (/usr/local)
+install: all
+	install -D -m 755 $(B)/mintd $(DESTDIR)$(PREFIX)/bin/mintd
+	ln -sf mintd $(DESTDIR)$(PREFIX)/bin/useradm
+	ln -sf mintd $(DESTDIR)$(PREFIX)/bin/deviceauth
+
+## make clean
+clean:
+	rm -rf build
+
+-include $(shell find $(B) -name '*.d' 2>/dev/null)

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef API_HANDLERS_H
+#define API_HANDLERS_H
+
+#include "api/call.h"
+#include "lib/err.h"
+
+/*
+ * What the rows of routes.c call. Each reads its parameters or body, calls auth/, and makes the reply; the router turns an error into one.
+ * The contract section is in the comment of each.
+ */
+
+/* sessions.c */
+enum err sessions_create(struct call *c); /* POST auth/login: useradm 1.2 */
+enum err sessions_delete(struct call *c); /* POST auth/logout: useradm 1.2 */
+enum err sessions_verify(struct call *c); /* GET|POST auth/verify: useradm 4 */
+
+/* users.c */
+enum err users_get_me(struct call *c); /* GET users/me: useradm 1.2 */
+
+/* health.c */
+enum err health_alive(struct call *c);   /* GET alive: useradm 1.2 */
+enum err health_show(struct call *c);    /* GET health: useradm 1.2; a JSON detail for ?detail=1 */
+enum err health_metrics(struct call *c); /* GET /metrics */
+enum err health_jwks(struct call *c);    /* GET /.well-known/jwks.json: RFC 7517 */
+
+#endif

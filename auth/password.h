@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef AUTH_PASSWORD_H
+#define AUTH_PASSWORD_H
+
+#include <stdbool.h>
+
+#include "lib/err.h"
+
+/* bcrypt through libxcrypt's crypt_r (contract/useradm 5). */
+
+#define PASSWORD_COST_DEFAULT 10
+#define PASSWORD_COST_MIN 4
+#define PASSWORD_COST_MAX 16
+
+/* bcrypt looks at no byte after this many. */
+#define PASSWORD_BYTES_MAX 72
+
+/* Hash password as $2a$ with this cost. The caller frees *hash. ERR_PASSWORD_LONG, ERR_PASSWORD_HASH */
+enum err password_hash(const char *password, int cost, char **hash);
+
+/*
+ * Compare password with a hash of any cost in $2a$, $2b$ or $2y$ form, in constant time. ERR_UNAUTHORIZED when it is not that password or
+ * the hash is none of these.
+ */
+enum err password_check(const char *password, const char *hash);
+
+/* Whether hash is of a form that password_check() takes. */
+bool password_is_hash(const char *hash);
+
+/*
+ * Do the work of a password_check() against a hash of this cost that no password has, and fail: so that an unknown user costs what a known one
+ * does. The hash is a valid one, made at the first call for a cost. Always ERR_UNAUTHORIZED
+ */
+enum err password_check_nobody(const char *password, int cost);
+
+#endif

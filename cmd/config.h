@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CMD_CONFIG_H
+#define CMD_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "keystore/keyring.h"
+#include "lib/err.h"
+#include "lib/log.h"
+
+/* Which service the program is: by the name it was started under, or --role. */
+enum role { ROLE_MINTD, ROLE_USERADM, ROLE_DEVICEAUTH };
+
+/* Values that are lists, NULL-terminated. */
+struct config_list {
+    char **item;
+    size_t n;
+};
+
+/* The effective configuration: read once, checked once, then passed down const. What each key means is in config.c's table. */
+struct config {
+    enum role role;
+    char *file; /* where it was read from, NULL: nowhere */
+
+    char *db;
+    char *listen;
+    char *internal_listen;
+    bool trust_gateway;
+    char *log_level;
+    char *log_format;
+    int64_t io_threads, db_threads, hash_threads, queue_max, connections_max, request_size_limit;
+    int64_t header_timeout_s, body_timeout_s, idle_timeout_s, stop_timeout_s;
+
+    /* section useradm */
+    char *key_directory;
+    char *server_priv_key_path;
+    char *default_key_path;
+    char *server_fallback_priv_key_path;
+    char *server_priv_key_filename_pattern;
+    bool pattern_compat;
+    bool strict_key_permissions;
+    char *rsa_algorithm;
+    struct keyring_alg *key_algorithms;
+    size_t key_algorithms_n;
+    int64_t keys_max;
+    char *jwt_issuer;
+    int64_t jwt_exp_timeout;
+    int64_t jwt_leeway;
+    struct config_list accepted_issuers;
+    int64_t limit_sessions_per_user;
+    int64_t limit_tokens_per_user;
+    int64_t token_last_used_update_freq_minutes;
+    int64_t token_cache_entries;
+    int64_t bcrypt_cost;
+};
+
+/*
+ * Read the configuration: defaults, then the file (NULL: none), then the environment, then nothing more; flags are set by the caller with config_set().
+ * Under ROLE_USERADM the file is the original's flat one and the environment's prefix USERADM_. Keys of stores that mintd does not have (MongoDB,
+ * Redis) are named once in a warning. On an error one line has been logged that names the file, the key and the reason.
+ * ERR_CONFIG
+ */
+enum err config_load(enum role role, const char *file, struct config **out);
+void config_free(struct config **config);
+
+/* As config_load(), from text, without the environment: for tests and the fuzzer. */
+enum err config_parse(enum role role, const char *text, size_t len, struct config **out);
+
+/* Set one key from text as a flag does; name is dotted ("useradm.jwt_issuer"). Logs and returns ERR_CONFIG when the value does not fit. */
+enum err config_set(struct config *config, const char *name, const char *value);
+
+/* Print it as YAML that config_load() reads back, passwords in db masked. */
+void config_print(const struct config *config, FILE *out);
+
+/* The key ring that the configuration asks for; borrows from config. */
+void config_keyring(const struct config *config, struct keyring_config *out);
+
+#endif

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "lib/rand.h"
+
+#include <openssl/rand.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+void rand_bytes(void *out, size_t len)
+{
+    if (RAND_bytes_ex(NULL, out, len, 0) != 1) {
+        fputs("mintd: no random bytes from the system\n", stderr);
+        abort();
+    }
+}
+
+void rand_uuid(char out[RAND_UUID_SIZE])
+{
+    static const char hex[] = "0123456789abcdef";
+    uint8_t b[16];
+    rand_bytes(b, sizeof b);
+    b[6] = (uint8_t)((b[6] & 0x0f) | 0x40);
+    b[8] = (uint8_t)((b[8] & 0x3f) | 0x80);
+    char *p = out;
+    for (size_t i = 0; i < sizeof b; i++) {
+        if (i == 4 || i == 6 || i == 8 || i == 10)
+            *p++ = '-';
+        *p++ = hex[b[i] >> 4];
+        *p++ = hex[b[i] & 15];
+    }
+    *p = '\0';
+}

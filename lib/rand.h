@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef LIB_RAND_H
+#define LIB_RAND_H
+
+#include <stddef.h>
+
+/* Fill out with len unpredictable bytes; aborts when the system cannot give any. */
+void rand_bytes(void *out, size_t len);
+
+/* 36 characters and a NUL. */
+#define RAND_UUID_SIZE 37
+
+/* Write a random UUID in lower case (RFC 9562 section 5.4, version 4). */
+void rand_uuid(char out[RAND_UUID_SIZE]);
+
+#endif

@@ -40,7 +40,7 @@ static inline struct db_arg db_null(void)
 }
 
 /* The parameters of a statement: DB_ARGS(db_text(id), db_int(now)). */
-#define DB_ARGS(...) ((const struct db_arg[]){__VA_ARGS__ __VA_OPT__(,) {.type = DB_END}})
+#define DB_ARGS(...) ((const struct db_arg[]){__VA_ARGS__ __VA_OPT__(, ){.type = DB_END}})
 
 /*
  * Open a database.

@@ -78,7 +78,7 @@
     X(KEY_EXISTS, 500, "the key file exists already")                                                                  \
     X(SIGN, 500, "signing failed")
 
-enum [[nodiscard]] err {
+enum [[nodiscard]] err{
 #define ERR_MEMBER(name, status, text) ERR_##name,
     ERR_LIST(ERR_MEMBER)
 #undef ERR_MEMBER

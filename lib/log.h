@@ -24,7 +24,7 @@ struct log_field {
 
 #define LOG_STR(k, v) ((struct log_field){.key = (k), .str = log_str(v)})
 #define LOG_INT(k, v) ((struct log_field){.key = (k), .num = (int64_t)(v)})
-#define LOG_FIELDS(...) ((const struct log_field[]){__VA_ARGS__ __VA_OPT__(,) {.key = NULL}})
+#define LOG_FIELDS(...) ((const struct log_field[]){__VA_ARGS__ __VA_OPT__(, ){.key = NULL}})
 
 #define log_debug(msg, ...) log_line(LOG_DEBUG, msg, LOG_FIELDS(__VA_ARGS__))
 #define log_info(msg, ...) log_line(LOG_INFO, msg, LOG_FIELDS(__VA_ARGS__))

@@ -29,7 +29,6 @@ enum call_header {
     CALL_HEADERS,
 };
 
-#define CALL_PARAMS_MAX 4
 #define CALL_REPLY_HEADERS_MAX 6
 
 /*
@@ -39,10 +38,10 @@ enum call_header {
 struct call {
     /* the request */
     const char *method;
-    const char *path;  /* raw, as it was sent: nothing decoded */
-    const char *query; /* raw, without '?'; "" when there is none */
+    const char *path;                 /* raw, as it was sent: nothing decoded */
+    const char *query;                /* raw, without '?'; "" when there is none */
     const char *header[CALL_HEADERS]; /* NULL when absent */
-    const char *body;       /* NUL-terminated */
+    const char *body;                 /* NUL-terminated */
     size_t body_len;
     int64_t content_length; /* -1: none was sent */
     bool is_body_cut;       /* a chunked body went over the limit; body has what fitted */
@@ -52,26 +51,25 @@ struct call {
 
     /* what the router found */
     struct service *service;
-    const struct route *route;      /* NULL when none matched */
-    const char *param[CALL_PARAMS_MAX]; /* path parameters in order: percent-decoded, owned */
-    struct issuer_token token;      /* who calls: the bearer's token; sub "" for nobody */
-    const char *bearer;             /* the credential as sent, borrowed from a header */
+    const struct route *route; /* NULL when none matched */
+    struct issuer_token token; /* who calls: the bearer's token; sub "" for nobody */
+    const char *bearer;        /* the credential as sent, borrowed from a header */
     size_t bearer_len;
-    bool may_block;                 /* false on an I/O thread: storage answers ERR_WOULD_BLOCK there */
+    bool may_block;                  /* false on an I/O thread: storage answers ERR_WOULD_BLOCK there */
     char request_id[RAND_UUID_SIZE]; /* made here when the request had none */
 
     /* the reply */
     int status;
-    const char *type;  /* Content-Type; NULL: none */
-    char *reply;       /* owned; NULL: empty */
+    const char *type; /* Content-Type; NULL: none */
+    char *reply;      /* owned; NULL: empty */
     size_t reply_len;
-    bool close;        /* close the connection behind the reply */
+    bool close; /* close the connection behind the reply */
     struct {
         const char *name; /* a literal */
         char *value;      /* owned */
     } reply_header[CALL_REPLY_HEADERS_MAX];
     size_t reply_headers;
-    char *why;         /* text of the error, instead of err_text(); owned */
+    char *why; /* text of the error, instead of err_text(); owned */
 
     /* for the front and the lanes */
     struct call *next;

@@ -11,8 +11,8 @@
 /* Who may call. */
 enum access {
     ANYONE,
-    BEARER, /* a person's token: fully verified and alive; with trust_gateway its claims are believed unverified */
-    SIGNED, /* as BEARER, but with trust_gateway this process checks signature and times all the same */
+    BEARER,  /* a person's token: fully verified and alive; with trust_gateway its claims are believed unverified */
+    SIGNED,  /* as BEARER, but with trust_gateway this process checks signature and times all the same */
     CHECKED, /* signature and times in every mode; whether it is alive the handler asks itself: the verify endpoint */
 };
 
@@ -33,7 +33,7 @@ enum surface {
 
 struct route {
     const char *method;
-    const char *path; /* "{name}" stands for one segment */
+    const char *path;
     enum surface surface;
     enum access access;
     enum lane_id lane;

@@ -26,13 +26,13 @@ struct issuer;
 #define ISSUER_ALIVE_MS 500
 
 struct issuer_config {
-    const char *iss;              /* the iss claim of new tokens; not empty */
-    const char *const *accepted;  /* iss values that are accepted, NULL-terminated; NULL or empty: any non-empty one */
-    int64_t lifetime_s;           /* of a login; > 0 */
-    int64_t leeway_s;             /* 0..300 */
-    int64_t sessions_max;         /* logins a user can have; 0: any number */
-    int64_t last_used_every_s;    /* how often last_used of a personal access token is written; 0: never */
-    size_t cache_entries;         /* tokens remembered at most; 0: none */
+    const char *iss;             /* the iss claim of new tokens; not empty */
+    const char *const *accepted; /* iss values that are accepted, NULL-terminated; NULL or empty: any non-empty one */
+    int64_t lifetime_s;          /* of a login; > 0 */
+    int64_t leeway_s;            /* 0..300 */
+    int64_t sessions_max;        /* logins a user can have; 0: any number */
+    int64_t last_used_every_s;   /* how often last_used of a personal access token is written; 0: never */
+    size_t cache_entries;        /* tokens remembered at most; 0: none */
 };
 
 /* db and ring are borrowed and must live longer. config is copied. */

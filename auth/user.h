@@ -30,7 +30,7 @@ struct user_new {
     const char *tenant; /* NULL: "" */
     const char *email;
     const char *password;
-    int cost;           /* of the bcrypt hash */
+    int cost; /* of the bcrypt hash */
 };
 
 /* Room for the joined texts of user_check(). */

@@ -38,10 +38,11 @@ struct keyring_alg {
 };
 
 struct keyring_config {
-    const char *name;          /* "useradm": for log lines and metrics */
-    const char *dir;           /* the key directory; NULL: that of signing_path */
-    const char *signing_path;  /* NULL or "": the highest kid signs */
-    const char *default_path;  /* kid 0; NULL or "": private.pem in dir, then KEYRING_DEFAULT_KEY; a configured one must load at first */
+    const char *name;         /* "useradm": for log lines and metrics */
+    const char *dir;          /* the key directory; NULL: that of signing_path */
+    const char *signing_path; /* NULL or "": the highest kid signs */
+    const char *
+        default_path; /* kid 0; NULL or "": private.pem in dir, then KEYRING_DEFAULT_KEY; a configured one must load at first */
     const char *fallback_path; /* NULL or "": none; must load at first */
     const char *pattern;       /* file names; first group = kid */
     bool pattern_unanchored;   /* match anywhere in the name, as the originals do */

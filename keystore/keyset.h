@@ -16,10 +16,10 @@ struct keyset;
 
 /* One file of the key directory, as `keys list`, health and metrics show it. */
 struct keyset_entry {
-    char *file;       /* name in the directory */
-    struct key *key;  /* the key it gave, or gave last (held); NULL when it never gave one */
-    enum err reason;  /* ERR_OK, or why the file as it is now is refused */
-    bool is_held;     /* the key is the last good one although the file is refused or gone */
+    char *file;      /* name in the directory */
+    struct key *key; /* the key it gave, or gave last (held); NULL when it never gave one */
+    enum err reason; /* ERR_OK, or why the file as it is now is refused */
+    bool is_held;    /* the key is the last good one although the file is refused or gone */
 };
 
 /*

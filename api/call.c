@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#define _GNU_SOURCE
+#include "api/call.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/auto.h"
+#include "lib/json.h"
+#include "lib/mem.h"
+
+/* Seconds after which a client that met a full queue or an absent database may come again. */
+#define RETRY_AFTER "1"
+
+static const char error_type[] = "application/json; charset=utf-8";
+
+static void drop_reply(struct call *c)
+{
+    mem_free(&c->reply);
+    c->reply_len = 0;
+    c->type = NULL;
+}
+
+/* A 500 keeps its cause to the log. */
+static const char *public_text(const struct call *c, enum err e)
+{
+    if (err_status(e) == 500)
+        return err_text(ERR_INTERNAL);
+    return c->why != NULL ? c->why : err_text(e);
+}
+
+void call_release(struct call *c)
+{
+    drop_reply(c);
+    mem_free(&c->why);
+    for (size_t i = 0; i < c->reply_headers; i++)
+        mem_free(&c->reply_header[i].value);
+    c->reply_headers = 0;
+}
+
+const char *call_request_id(struct call *c)
+{
+    const char *given = c->header[CALL_REQUEST_ID];
+    if (given != NULL && *given != '\0')
+        return given;
+    if (c->request_id[0] == '\0')
+        rand_uuid(c->request_id);
+    return c->request_id;
+}
+
+enum err call_empty(struct call *c, int status)
+{
+    drop_reply(c);
+    c->status = status;
+    return ERR_OK;
+}
+
+enum err call_json(struct call *c, int status, const json_t *json)
+{
+    char *text = json_wire(json);
+    return call_text(c, status, error_type, &text);
+}
+
+enum err call_text(struct call *c, int status, const char *type, char **text)
+{
+    drop_reply(c);
+    c->status = status;
+    c->type = type;
+    c->reply = MOVE(*text);
+    c->reply_len = strlen(c->reply);
+    return ERR_OK;
+}
+
+void call_header(struct call *c, const char *name, const char *value)
+{
+    if (c->reply_headers == CALL_REPLY_HEADERS_MAX)
+        return;
+    c->reply_header[c->reply_headers].name = name;
+    c->reply_header[c->reply_headers].value = mem_strdup(value);
+    c->reply_headers++;
+}
+
+enum err call_fail(struct call *c, enum err e, const char *format, ...)
+{
+    mem_free(&c->why);
+    va_list args;
+    va_start(args, format);
+    if (vasprintf(&c->why, format, args) < 0)
+        abort();
+    va_end(args);
+    return e;
+}
+
+void call_error(struct call *c, enum err e)
+{
+    AUTO(json_release) json_t *json = json_object();
+    json_t *text = json_string(public_text(c, e));
+    json_object_set_new(json, "error", text != NULL ? text : json_string(err_text(e)));
+    json_t *id = json_string(call_request_id(c));
+    if (id != NULL)
+        json_object_set_new(json, "request_id", id);
+    char *body = json_wire(json);
+    (void)!call_text(c, err_status(e), error_type, &body);
+    if (err_status(e) == 503)
+        call_header(c, "Retry-After", RETRY_AFTER);
+}
+
+enum err call_body(struct call *c, const char *prefix, json_t **out)
+{
+    char why[JSON_WHY_SIZE];
+    const char *head = prefix != NULL ? prefix : "";
+    const char *colon = prefix != NULL ? ": " : "";
+    if (c->is_body_cut)
+        return call_fail(c, ERR_JSON, "%s%s%s", head, colon, err_text(ERR_TOO_LARGE));
+    if (json_parse_body(c->body, c->body_len, why, out) != ERR_OK)
+        return call_fail(c, ERR_JSON, "%s%s%s", head, colon, why);
+    return ERR_OK;
+}

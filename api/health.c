@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#define _GNU_SOURCE
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/handlers.h"
+#include "api/service.h"
+#include "lib/auto.h"
+#include "lib/json.h"
+#include "lib/mem.h"
+#include "lib/metrics.h"
+
+#define JWKS_CACHE_CONTROL "public, max-age=300"
+
+static json_t *describe_file(const struct keyset_entry *entry)
+{
+    json_t *json = json_pack("{s:s}", "file", entry->file);
+    if (entry->key != NULL) {
+        json_object_set_new(json, "kid", json_integer(key_kid(entry->key)));
+        json_object_set_new(json, "alg", json_string(key_alg_name(key_alg(entry->key))));
+        json_object_set_new(json, "thumbprint", json_string(key_thumbprint(entry->key)));
+    }
+    if (entry->is_held)
+        json_object_set_new(json, "held", json_true());
+    if (entry->reason != ERR_OK)
+        json_object_set_new(json, "reason", json_string(err_text(entry->reason)));
+    return json;
+}
+
+static json_t *describe_keys(const struct keyset *set)
+{
+    json_t *files = json_array();
+    for (size_t i = 0; i < keyset_count(set); i++)
+        json_array_append_new(files, describe_file(keyset_entry(set, i)));
+    return json_pack("{s:I, s:o}", "signing_kid", (json_int_t)key_kid(keyset_signing(set)), "files", files);
+}
+
+/* Degraded: it serves, but an operator should look. */
+static enum err show_detail(struct call *c, bool is_db_there)
+{
+    AUTO(keyring_release) struct keyring_view view = keyring_acquire(issuer_ring(c->service->users));
+    const char *state = !is_db_there ? "unavailable" : keyset_is_clean(view.set) ? "ok" : "degraded";
+    AUTO(json_release)
+    json_t *json =
+        json_pack("{s:s, s:s, s:{s:s, s:b}, s:o}", "status", state, "version", c->service->version, "database",
+                  "engine", db_engine(c->service->db), "reachable", (int)is_db_there, "keys", describe_keys(view.set));
+    return call_json(c, is_db_there ? 200 : 503, json);
+}
+
+/* If-None-Match is "*" or a list of tags, compared weakly (RFC 9110 section 13.1.2). */
+static bool is_known_to_client(const char *if_none_match, const char *etag)
+{
+    if (if_none_match == NULL)
+        return false;
+    return strcmp(if_none_match, "*") == 0 || strstr(if_none_match, etag) != NULL;
+}
+
+enum err health_alive(struct call *c)
+{
+    return call_empty(c, 204);
+}
+
+enum err health_show(struct call *c)
+{
+    enum err e = db_ping(c->service->db);
+    if (strcmp(c->query, "detail=1") == 0)
+        return show_detail(c, e == ERR_OK);
+    if (e != ERR_OK)
+        return call_fail(c, ERR_UNAVAILABLE, "error reaching the database");
+    return call_empty(c, 204);
+}
+
+enum err health_metrics(struct call *c)
+{
+    char *text = NULL;
+    size_t len = 0;
+    FILE *out = open_memstream(&text, &len);
+    if (out == NULL)
+        abort();
+    metrics_write(out);
+    fclose(out);
+    return call_text(c, 200, "text/plain; version=0.0.4; charset=utf-8", &text);
+}
+
+enum err health_jwks(struct call *c)
+{
+    AUTO(keyring_release) struct keyring_view view = keyring_acquire(issuer_ring(c->service->users));
+    const char *etag = keyset_etag(view.set);
+    call_header(c, "ETag", etag);
+    call_header(c, "Cache-Control", JWKS_CACHE_CONTROL);
+    if (is_known_to_client(c->header[CALL_IF_NONE_MATCH], etag))
+        return call_empty(c, 304);
+    char *text = mem_strdup(keyset_jwks(view.set));
+    return call_text(c, 200, "application/json", &text);
+}

@@ -39,6 +39,12 @@ enum err jws_sign(const struct key *key, const char *payload, size_t len, char *
  */
 enum err jws_verify(const struct keyset *set, const char *token, size_t len, struct jws *out);
 
+/*
+ * The same with one key that was found otherwise: the kid is not looked at, all else is.
+ * ERR_TOKEN_INVALID, and *out is undefined
+ */
+enum err jws_verify_key(const struct key *key, const char *token, size_t len, struct jws *out);
+
 /* Bytes of a token's digest. */
 #define JWS_DIGEST_SIZE 32
 

@@ -5,6 +5,10 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+
+#define UUID_BYTES 16
+#define POOL_UUIDS 64
 
 void rand_bytes(void *out, size_t len)
 {
@@ -14,11 +18,25 @@ void rand_bytes(void *out, size_t len)
     }
 }
 
+/* A request may need an id, and 16 bytes cost the generator as much as 1024: each thread draws from a stock of its own. */
+static void draw(uint8_t out[UUID_BYTES])
+{
+    static _Thread_local uint8_t pool[POOL_UUIDS * UUID_BYTES];
+    static _Thread_local size_t left;
+    if (left == 0) {
+        rand_bytes(pool, sizeof pool);
+        left = POOL_UUIDS;
+    }
+    left--;
+    memcpy(out, pool + left * UUID_BYTES, UUID_BYTES);
+    memset(pool + left * UUID_BYTES, 0, UUID_BYTES);
+}
+
 void rand_uuid(char out[RAND_UUID_SIZE])
 {
     static const char hex[] = "0123456789abcdef";
-    uint8_t b[16];
-    rand_bytes(b, sizeof b);
+    uint8_t b[UUID_BYTES];
+    draw(b);
     b[6] = (uint8_t)((b[6] & 0x0f) | 0x40);
     b[8] = (uint8_t)((b[8] & 0x3f) | 0x80);
     char *p = out;

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/auto.h"
+#include "lib/json.h"
+#include "lib/mem.h"
+#include "tests/support.h"
+
+static enum err strict(const char *text)
+{
+    AUTO(json_release) json_t *json = NULL;
+    return json_parse_strict(text, strlen(text), &json);
+}
+
+static enum err body(const char *text, char why[JSON_WHY_SIZE], json_t **out)
+{
+    return json_parse_body(text, strlen(text), why, out);
+}
+
+START_TEST(strict_takes_one_object)
+{
+    ck_ok(strict("{\"a\":1}"));
+    ck_ok(strict(" {} "));
+}
+END_TEST
+
+START_TEST(strict_refuses_what_tokens_must_not_carry)
+{
+    static const char *const bad[] = {
+        "",
+        "null",
+        "[]",
+        "\"a\"",
+        "1",
+        "{",
+        "{} {}",
+        "{}x",
+        "{\"a\":1,\"a\":2}",
+        "{\"alg\":1,\"al\\u0067\":2}",
+        "{\"a\":\"\\u0000\"}",
+        "{\"a\":\"\\ud800\"}",
+        "{\"a\":\"\xff\"}",
+        "\xef\xbb\xbf{}",
+        "{\"a\":9223372036854775808}",
+        "{'a':1}",
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        ck_err(strict(bad[i]), ERR_JSON);
+    AUTO(json_release) json_t *json = NULL;
+    ck_err(json_parse_strict("{\"a\":\0001}", 8, &json), ERR_JSON);
+    ck_assert_ptr_null(json);
+}
+END_TEST
+
+START_TEST(a_body_is_its_first_value)
+{
+    char why[JSON_WHY_SIZE];
+    AUTO(json_release) json_t *json = NULL;
+    ck_ok(body("{\"a\":1} trailing", why, &json));
+    ck_assert_int_eq(json_integer_value(json_object_get(json, "a")), 1);
+    AUTO(json_release) json_t *none = NULL;
+    ck_ok(body("null", why, &none));
+    ck_assert_uint_eq(json_object_size(none), 0);
+}
+END_TEST
+
+START_TEST(a_bad_body_is_explained)
+{
+    char why[JSON_WHY_SIZE];
+    json_t *json = NULL;
+    ck_err(body("", why, &json), ERR_JSON);
+    ck_assert_str_eq(why, "EOF");
+    ck_err(body(" \n", why, &json), ERR_JSON);
+    ck_assert_str_eq(why, "EOF");
+    ck_err(body("[1]", why, &json), ERR_JSON);
+    ck_assert_str_eq(why, "json: cannot unmarshal array into an object");
+    ck_err(body("dummy", why, &json), ERR_JSON);
+    ck_assert_ptr_nonnull(strstr(why, "byte"));
+    ck_assert_ptr_null(json);
+}
+END_TEST
+
+START_TEST(members_are_found_in_any_case_exact_first)
+{
+    char why[JSON_WHY_SIZE];
+    AUTO(json_release) json_t *json = NULL;
+    ck_ok(body("{\"EMAIL\":\"a\",\"Name\":\"b\",\"name\":\"c\",\"gone\":null}", why, &json));
+    ck_assert_str_eq(json_string_value(json_member(json, "email")), "a");
+    ck_assert_str_eq(json_string_value(json_member(json, "name")), "c");
+    ck_assert_ptr_null(json_member(json, "gone"));
+    ck_assert_ptr_null(json_member(json, "missing"));
+}
+END_TEST
+
+START_TEST(output_escapes_what_is_unsafe_in_html)
+{
+    static const struct {
+        const char *in;
+        const char *out;
+    } cases[] = {
+        {"plain",                    "{\"v\":\"plain\"}"                  },
+        {"<a&b>",                    "{\"v\":\"\\u003ca\\u0026b\\u003e\"}"},
+        {"\xe2\x80\xa8\xe2\x80\xa9", "{\"v\":\"\\u2028\\u2029\"}"         },
+        {"\xe2\x82\xac <",           "{\"v\":\"\xe2\x82\xac \\u003c\"}"   },
+        {"q\"\\/",                   "{\"v\":\"q\\\"\\\\/\"}"             },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        AUTO(json_release) json_t *json = json_pack("{s:s}", "v", cases[i].in);
+        AUTO(mem_free) char *text = json_wire(json);
+        ck_assert_str_eq(text, cases[i].out);
+    }
+}
+END_TEST
+
+static Suite *suite(void)
+{
+    Suite *s = suite_create("json");
+    TCase *tc = tcase_create("json");
+    tcase_add_test(tc, strict_takes_one_object);
+    tcase_add_test(tc, strict_refuses_what_tokens_must_not_carry);
+    tcase_add_test(tc, a_body_is_its_first_value);
+    tcase_add_test(tc, a_bad_body_is_explained);
+    tcase_add_test(tc, members_are_found_in_any_case_exact_first);
+    tcase_add_test(tc, output_escapes_what_is_unsafe_in_html);
+    suite_add_tcase(s, tc);
+    return s;
+}
+
+int main(void)
+{
+    return support_main(suite());
+}

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#define _GNU_SOURCE
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/auto.h"
+#include "lib/clock.h"
+#include "lib/mem.h"
+#include "lib/rand.h"
+#include "tests/support.h"
+
+START_TEST(every_error_has_a_status_and_a_text)
+{
+#define CHECK_ROW(name, status, text)                                                                                  \
+    ck_assert_str_eq(err_name(ERR_##name), #name);                                                                     \
+    ck_assert_int_eq(err_status(ERR_##name), status);                                                                  \
+    ck_assert_str_ne(err_text(ERR_##name), "");
+    ERR_LIST(CHECK_ROW)
+}
+END_TEST
+
+static enum err fail_second(int *steps)
+{
+    (*steps)++;
+    TRY(ERR_OK);
+    (*steps)++;
+    TRY(ERR_BUSY);
+    (*steps)++;
+    return ERR_OK;
+}
+
+START_TEST(try_returns_the_first_error)
+{
+    int steps = 0;
+    ck_err(fail_second(&steps), ERR_BUSY);
+    ck_assert_int_eq(steps, 2);
+}
+END_TEST
+
+START_TEST(move_leaves_nothing_to_free_twice)
+{
+    AUTO(mem_free) char *from = mem_strdup("x");
+    AUTO(mem_free) char *to = MOVE(from);
+    ck_assert_ptr_null(from);
+    ck_assert_str_eq(to, "x");
+}
+END_TEST
+
+START_TEST(a_stopped_clock_gives_its_time)
+{
+    clock_set(1700000000123);
+    ck_assert_int_eq(clock_ms(), 1700000000123);
+    ck_assert_int_eq(clock_s(), 1700000000);
+    ck_assert_int_eq(clock_mono_ms(), 1700000000123);
+    clock_set(-1);
+    ck_assert_int_gt(clock_ms(), 1700000000123);
+}
+END_TEST
+
+START_TEST(writes_times_as_the_contract_shows_them)
+{
+    static const struct {
+        int64_t ms;
+        const char *text;
+    } cases[] = {
+        {0,             "1970-01-01T00:00:00Z"    },
+        {1763715905120, "2025-11-21T09:05:05.12Z" },
+        {1763715905000, "2025-11-21T09:05:05Z"    },
+        {1763715905001, "2025-11-21T09:05:05.001Z"},
+        {5738457600000, "2151-11-05T08:00:00Z"    },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char text[CLOCK_RFC3339_SIZE];
+        clock_rfc3339(cases[i].ms, text);
+        ck_assert_str_eq(text, cases[i].text);
+    }
+}
+END_TEST
+
+START_TEST(uuids_are_version_4_and_differ)
+{
+    char a[RAND_UUID_SIZE];
+    char b[RAND_UUID_SIZE];
+    rand_uuid(a);
+    rand_uuid(b);
+    ck_assert_str_ne(a, b);
+    ck_assert_uint_eq(strlen(a), 36);
+    ck_assert_uint_eq(strspn(a, "0123456789abcdef-"), 36);
+    ck_assert_int_eq(a[14], '4');
+    ck_assert_ptr_nonnull(strchr("89ab", a[19]));
+}
+END_TEST
+
+static void *collect_uuids(void *out)
+{
+    for (size_t i = 0; i < 1000; i++)
+        rand_uuid((char *)out + i * RAND_UUID_SIZE);
+    return NULL;
+}
+
+static int compare_uuids(const void *a, const void *b)
+{
+    return memcmp(a, b, RAND_UUID_SIZE);
+}
+
+START_TEST(threads_never_share_a_uuid)
+{
+    enum { THREADS = 4, EACH = 1000 };
+    char *all = mem_calloc(THREADS * EACH, RAND_UUID_SIZE);
+    pthread_t thread[THREADS];
+    for (size_t i = 0; i < THREADS; i++)
+        ck_assert_int_eq(pthread_create(&thread[i], NULL, collect_uuids, all + i * EACH * RAND_UUID_SIZE), 0);
+    for (size_t i = 0; i < THREADS; i++)
+        pthread_join(thread[i], NULL);
+    qsort(all, THREADS * EACH, RAND_UUID_SIZE, compare_uuids);
+    for (size_t i = 1; i < THREADS * EACH; i++)
+        ck_assert_str_ne(all + i * RAND_UUID_SIZE, all + (i - 1) * RAND_UUID_SIZE);
+    mem_free(&all);
+}
+END_TEST
+
+START_TEST(strings_are_copied_printed_and_wiped)
+{
+    AUTO(mem_free) char *copy = mem_strndup("secret", 3);
+    ck_assert_str_eq(copy, "sec");
+    AUTO(mem_free) char *text = mem_printf("%s-%d", copy, 7);
+    ck_assert_str_eq(text, "sec-7");
+    ck_assert_ptr_null(mem_strdup(NULL));
+    mem_wipe(&copy);
+    ck_assert_ptr_null(copy);
+}
+END_TEST
+
+START_TEST(an_impossible_allocation_aborts)
+{
+    free(mem_calloc(SIZE_MAX / 2, 4));
+}
+END_TEST
+
+static Suite *suite(void)
+{
+    Suite *s = suite_create("lib");
+    TCase *tc = tcase_create("lib");
+    tcase_add_test(tc, every_error_has_a_status_and_a_text);
+    tcase_add_test(tc, try_returns_the_first_error);
+    tcase_add_test(tc, move_leaves_nothing_to_free_twice);
+    tcase_add_test(tc, a_stopped_clock_gives_its_time);
+    tcase_add_test(tc, writes_times_as_the_contract_shows_them);
+    tcase_add_test(tc, uuids_are_version_4_and_differ);
+    tcase_add_test(tc, threads_never_share_a_uuid);
+    tcase_add_test(tc, strings_are_copied_printed_and_wiped);
+    tcase_add_test_raise_signal(tc, an_impossible_allocation_aborts, 6);
+    suite_add_tcase(s, tc);
+    return s;
+}
+
+int main(void)
+{
+    return support_main(suite());
+}

@@ -41,7 +41,7 @@ struct key;
  * test message before it is given out. Never prompts: an encrypted key is refused.
  *   kid      its id, 0..KEY_KID_MAX
  *   rsa_alg  the algorithm if it is an RSA key (KEY_RS256 .. KEY_PS512)
- * ERR_KEY_NOT_PEM, ERR_KEY_TRAILING, ERR_KEY_ENCRYPTED, ERR_KEY_TYPE, ERR_KEY_WEAK, ERR_KEY_ALG, ERR_KEY_INCONSISTENT
+ * ERR_KEY_FILE_SIZE, ERR_KEY_NOT_PEM, ERR_KEY_TRAILING, ERR_KEY_ENCRYPTED, ERR_KEY_TYPE, ERR_KEY_WEAK, ERR_KEY_ALG, ERR_KEY_INCONSISTENT
  */
 enum err key_parse(const char *pem, size_t len, int64_t kid, enum key_alg rsa_alg, struct key **out);
 
@@ -57,6 +57,12 @@ uint64_t key_serial(const struct key *key);
 
 /* RFC 7638 SHA-256 thumbprint of the public key, base64url (43 characters). */
 const char *key_thumbprint(const struct key *key);
+
+/* Characters of a thumbprint, NUL included. */
+#define KEY_THUMBPRINT_SIZE 44
+
+/* The same of any RSA, EC or OKP public key given as a JWK. ERR_JSON when it has not the members of its type; ERR_INTERNAL */
+enum err key_thumbprint_of(const json_t *jwk, char out[KEY_THUMBPRINT_SIZE]);
 
 /* The protected header of this key's tokens, {"alg":..,"kid":N,"typ":"JWT"}, base64url-encoded once (contract/useradm 2). */
 const char *key_header(const struct key *key);

@@ -11,16 +11,16 @@
 #include "lib/err.h"
 #include "lib/log.h"
 
-/* Which service the program is: by the name it was started under, or --role. */
+/* Which service the program is, by the name it was started under. */
 enum role { ROLE_MINTD, ROLE_USERADM, ROLE_DEVICEAUTH };
 
-/* Values that are lists, NULL-terminated. */
+/* A value that is a list; item[n] is NULL. */
 struct config_list {
     char **item;
     size_t n;
 };
 
-/* The effective configuration: read once, checked once, then passed down const. What each key means is in config.c's table. */
+/* The effective configuration: read once, checked once, then passed down const. What each key means is in config_table.c. */
 struct config {
     enum role role;
     char *file; /* where it was read from, NULL: nowhere */
@@ -58,9 +58,12 @@ struct config {
 };
 
 /*
- * Read the configuration: defaults, then the file (NULL: none), then the environment, then nothing more; flags are set by the caller with config_set().
- * Under ROLE_USERADM the file is the original's flat one and the environment's prefix USERADM_. Keys of stores that mintd does not have (MongoDB,
- * Redis) are named once in a warning. On an error one line has been logged that names the file, the key and the reason.
+ * Read the configuration: defaults, then the file (NULL: none), then the environment; flags are set by the caller with config_set().
+ *
+ * A key of the top level is MINTD_<KEY> in the environment, one of the section useradm USERADM_<KEY>; empty variables count as unset.
+ * Under a link name the file is the original's flat one, each key is USERADM_<KEY> as well, LOG_LEVEL and LOG_FORMAT count, and
+ * an unknown key is a warning instead of an error (contract/useradm 7). Keys of stores that mintd does not have (MongoDB, Redis)
+ * are named once in a warning. On an error one line has been logged that names source, key and reason.
  * ERR_CONFIG
  */
 enum err config_load(enum role role, const char *file, struct config **out);

@@ -1,0 +1,358 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#define _GNU_SOURCE
+#include "cmd/config.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cmd/config_table.h"
+#include "cmd/config_value.h"
+#include "cmd/nearest.h"
+#include "lib/auto.h"
+#include "lib/json.h"
+#include "lib/mem.h"
+#include "lib/yaml.h"
+
+enum { FILE_MAX = 1 << 20 };
+
+/* One reading of one source. */
+struct loader {
+    struct config *config;
+    const char *source; /* a file's name, "environment", "command line" */
+    json_t *later;      /* names of keys that have no effect */
+    json_t *store;
+};
+
+static enum err refuse(const char *source, const char *key, const char *why)
+{
+    log_error("invalid configuration", LOG_STR("source", source), LOG_STR("key", key), LOG_STR("reason", why));
+    return ERR_CONFIG;
+}
+
+static bool is_linked(const struct config *config)
+{
+    return config->role != ROLE_MINTD;
+}
+
+static void loader_release(struct loader *l)
+{
+    json_release(&l->later);
+    json_release(&l->store);
+}
+
+static struct loader loader_for(struct config *config, const char *source)
+{
+    return (struct loader){.config = config, .source = source, .later = json_array(), .store = json_array()};
+}
+
+/* One warning names all keys of a list. */
+static void warn_of(const struct loader *l, const json_t *names, const char *msg)
+{
+    AUTO(mem_free) char *text = mem_strdup("");
+    for (size_t i = 0; i < json_array_size(names); i++) {
+        char *longer = mem_printf("%s%s%s", text, i > 0 ? "," : "", json_string_value(json_array_get(names, i)));
+        mem_free(&text);
+        text = longer;
+    }
+    if (*text != '\0')
+        log_warn(msg, LOG_STR("source", l->source), LOG_STR("keys", text));
+}
+
+static void warn(const struct loader *l)
+{
+    warn_of(l, l->store, "keys for MongoDB and Redis are ignored: storage is configured with db");
+    warn_of(l, l->later, "keys without effect in this version");
+}
+
+/* shown is the key as the operator wrote it. */
+static enum err apply(struct loader *l, const struct config_key *key, const json_t *value, const char *shown)
+{
+    if (key->type == CONFIG_LATER || key->type == CONFIG_STORE) {
+        json_array_append_new(key->type == CONFIG_LATER ? l->later : l->store, json_string(shown));
+        return ERR_OK;
+    }
+    char why[CONFIG_VALUE_WHY_SIZE];
+    if (config_value_set(l->config, key, value, why) != ERR_OK)
+        return refuse(l->source, shown, why);
+    return ERR_OK;
+}
+
+static enum err apply_text(struct loader *l, const struct config_key *key, const char *text, const char *shown)
+{
+    AUTO(json_release) json_t *value = json_string(text);
+    if (value == NULL)
+        return refuse(l->source, shown, "must be UTF-8");
+    return apply(l, key, value, shown);
+}
+
+static enum err set_defaults(struct config *config)
+{
+    AUTO(loader_release) struct loader l = loader_for(config, "defaults");
+    for (const struct config_key *key = config_table; key->name != NULL; key++) {
+        const char *text = is_linked(config) && key->linked != NULL ? key->linked : key->initial;
+        if (text != NULL)
+            TRY(apply_text(&l, key, text, key->name));
+    }
+    return ERR_OK;
+}
+
+/* Under a link name the file is flat: the section's keys may stand at the top level. */
+static const struct config_key *find_key(const struct config *config, const char *section, const char *name)
+{
+    const struct config_key *key = config_table_find(section, name);
+    if (key == NULL && is_linked(config) && *section == '\0')
+        key = config_table_find("useradm", name);
+    return key;
+}
+
+/* The original ignores unknown keys; for mintd one is a slip that would otherwise go unseen. */
+static enum err unknown_key(struct loader *l, const char *section, const char *shown, const char *name)
+{
+    if (is_linked(l->config)) {
+        log_warn("unknown configuration key is ignored", LOG_STR("source", l->source), LOG_STR("key", shown));
+        return ERR_OK;
+    }
+    struct nearest nearest = {.typed = name};
+    for (const struct config_key *key = config_table; key->name != NULL; key++)
+        if (strcmp(key->section, section) == 0)
+            nearest_consider(&nearest, key->name);
+    const struct config_key *elsewhere = config_table_find(*section == '\0' ? "useradm" : "", name);
+    AUTO(mem_free) char *why = mem_strdup("unknown key");
+    if (nearest.best != NULL || elsewhere != NULL) {
+        mem_free(&why);
+        why = nearest.best != NULL ? mem_printf("unknown key; did you mean %s?", nearest.best)
+              : *section == '\0'   ? mem_strdup("unknown key; it belongs into the section useradm")
+                                   : mem_strdup("unknown key; it belongs to the top level");
+    }
+    return refuse(l->source, shown, why);
+}
+
+static enum err read_members(struct loader *l, const char *section, const json_t *object);
+
+static enum err read_member(struct loader *l, const char *section, const char *name, const json_t *value)
+{
+    bool is_top = *section == '\0';
+    AUTO(mem_free) char *shown = is_top ? mem_strdup(name) : mem_printf("%s.%s", section, name);
+    if (is_top && strcmp(name, "deviceauth") == 0)
+        return ERR_OK;
+    if (is_top && strcmp(name, "useradm") == 0) {
+        if (json_is_null(value))
+            return ERR_OK;
+        return json_is_object(value) ? read_members(l, name, value) : refuse(l->source, name, "must be a section");
+    }
+    const struct config_key *key = find_key(l->config, section, name);
+    if (key == NULL)
+        return unknown_key(l, section, shown, name);
+    return json_is_null(value) ? ERR_OK : apply(l, key, value, shown);
+}
+
+static enum err read_members(struct loader *l, const char *section, const json_t *object)
+{
+    const char *name;
+    json_t *value;
+    json_object_foreach((json_t *)object, name, value) TRY(read_member(l, section, name, value));
+    return ERR_OK;
+}
+
+static enum err read_text(struct config *config, const char *source, const char *text, size_t len)
+{
+    char why[YAML_WHY_SIZE];
+    AUTO(json_release) json_t *root = NULL;
+    if (yaml_parse(text, len, why, &root) != ERR_OK) {
+        log_error("invalid configuration", LOG_STR("source", source), LOG_STR("reason", why));
+        return ERR_CONFIG;
+    }
+    if (!json_is_object(root)) {
+        log_error("invalid configuration", LOG_STR("source", source), LOG_STR("reason", "not a list of keys"));
+        return ERR_CONFIG;
+    }
+    AUTO(loader_release) struct loader l = loader_for(config, source);
+    TRY(read_members(&l, "", root));
+    warn(&l);
+    return ERR_OK;
+}
+
+static enum err cannot_read(const char *file, const char *why)
+{
+    log_error("the configuration file cannot be read", LOG_STR("source", file), LOG_STR("reason", why));
+    return ERR_CONFIG;
+}
+
+static enum err read_file(struct config *config, const char *file)
+{
+    int fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0)
+        return cannot_read(file, strerror(errno));
+    struct stat st;
+    bool is_file = fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+    AUTO(mem_wipe) char *text = mem_calloc(FILE_MAX + 2, 1);
+    ssize_t len = 0;
+    ssize_t n = is_file ? 1 : 0;
+    while (n > 0 && len <= FILE_MAX) {
+        n = read(fd, text + len, (size_t)(FILE_MAX + 1 - len));
+        len += n > 0 ? n : 0;
+    }
+    int cause = errno;
+    close(fd);
+    if (!is_file)
+        return cannot_read(file, "not a regular file");
+    if (n < 0)
+        return cannot_read(file, strerror(cause));
+    config->file = mem_strdup(file);
+    return read_text(config, file, text, (size_t)len);
+}
+
+static const char *environment(const char *prefix, const char *name, char **shown)
+{
+    *shown = mem_printf("%s%s", prefix, name);
+    for (char *p = *shown; *p != '\0'; p++)
+        *p = *p == '.' ? '_' : (char)toupper((unsigned char)*p);
+    const char *value = getenv(*shown);
+    return value != NULL && *value != '\0' ? value : NULL;
+}
+
+static enum err read_variable(struct loader *l, const struct config_key *key, const char *prefix)
+{
+    AUTO(mem_free) char *shown = NULL;
+    const char *value = environment(prefix, key->name, &shown);
+    return value != NULL ? apply_text(l, key, value, shown) : ERR_OK;
+}
+
+/* The original's LOG_LEVEL knows more levels than there are here, and nothing it says stops the start; same for LOG_FORMAT. */
+static enum err read_log_variables(struct loader *l)
+{
+    static const char *const levels[][2] = {
+        {"trace", "debug"},
+        {"panic", "error"},
+        {"fatal", "error"}
+    };
+    const char *level = getenv("LOG_LEVEL");
+    for (size_t i = 0; level != NULL && i < sizeof levels / sizeof *levels; i++)
+        if (strcasecmp(level, levels[i][0]) == 0)
+            level = levels[i][1];
+    enum log_level known;
+    if (level != NULL && log_level_parse(level, &known))
+        TRY(apply_text(l, config_table_find("", "log_level"), level, "LOG_LEVEL"));
+    const char *format = getenv("LOG_FORMAT");
+    bool is_json = format != NULL && (strcmp(format, "json") == 0 || strcmp(format, "ndjson") == 0);
+    return is_json ? apply_text(l, config_table_find("", "log_format"), "json", "LOG_FORMAT") : ERR_OK;
+}
+
+static enum err read_environment(struct config *config)
+{
+    AUTO(loader_release) struct loader l = loader_for(config, "environment");
+    if (is_linked(config))
+        TRY(read_log_variables(&l));
+    for (const struct config_key *key = config_table; key->name != NULL; key++) {
+        bool is_top = *key->section == '\0';
+        bool is_alias = !is_top && config_table_find("", key->name) != NULL;
+        if (is_top)
+            TRY(read_variable(&l, key, "MINTD_"));
+        if (is_linked(config) ? !is_alias : !is_top)
+            TRY(read_variable(&l, key, "USERADM_"));
+    }
+    warn(&l);
+    return ERR_OK;
+}
+
+/* mintd without any word about keys keeps them in ./keys. */
+static void settle(struct config *config)
+{
+    if (*config->key_directory == '\0' && *config->server_priv_key_path == '\0') {
+        mem_free(&config->key_directory);
+        config->key_directory = mem_strdup("keys");
+    }
+}
+
+enum err config_load(enum role role, const char *file, struct config **out)
+{
+    AUTO(config_free) struct config *config = mem_calloc(1, sizeof *config);
+    config->role = role;
+    TRY(set_defaults(config));
+    if (file != NULL)
+        TRY(read_file(config, file));
+    TRY(read_environment(config));
+    settle(config);
+    *out = MOVE(config);
+    return ERR_OK;
+}
+
+void config_free(struct config **config)
+{
+    if (*config == NULL)
+        return;
+    for (const struct config_key *key = config_table; key->name != NULL; key++)
+        config_value_release(*config, key);
+    mem_free(&(*config)->file);
+    free(*config);
+    *config = NULL;
+}
+
+enum err config_parse(enum role role, const char *text, size_t len, struct config **out)
+{
+    AUTO(config_free) struct config *config = mem_calloc(1, sizeof *config);
+    config->role = role;
+    TRY(set_defaults(config));
+    TRY(read_text(config, "text", text, len));
+    settle(config);
+    *out = MOVE(config);
+    return ERR_OK;
+}
+
+enum err config_set(struct config *config, const char *name, const char *value)
+{
+    AUTO(loader_release) struct loader l = loader_for(config, "command line");
+    const char *dot = strchr(name, '.');
+    AUTO(mem_free) char *section = mem_strndup(name, dot != NULL ? (size_t)(dot - name) : 0);
+    const struct config_key *key = find_key(config, section, dot != NULL ? dot + 1 : name);
+    return key != NULL ? apply_text(&l, key, value, name) : refuse(l.source, name, "unknown key");
+}
+
+void config_print(const struct config *config, FILE *out)
+{
+    const char *section = "";
+    for (const struct config_key *key = config_table; key->name != NULL; key++) {
+        if (key->help == NULL)
+            continue;
+        if (strcmp(section, key->section) != 0) {
+            section = key->section;
+            fprintf(out, is_linked(config) ? "\n" : "\n%s:\n", section);
+        }
+        bool is_inside = *section != '\0' && !is_linked(config);
+        fprintf(out, "%s# %s\n%s%s: ", is_inside ? "    " : "", key->help, is_inside ? "    " : "", key->name);
+        config_value_print(config, key, out);
+        fputc('\n', out);
+    }
+}
+
+/* The values were checked when they were set. */
+static enum key_alg rsa_algorithm(const struct config *config)
+{
+    enum key_alg alg = KEY_RS256;
+    return key_alg_parse(config->rsa_algorithm, &alg) == ERR_OK ? alg : KEY_RS256;
+}
+
+void config_keyring(const struct config *config, struct keyring_config *out)
+{
+    *out = (struct keyring_config){
+        .name = "useradm",
+        .dir = *config->key_directory != '\0' ? config->key_directory : NULL,
+        .signing_path = config->server_priv_key_path,
+        .default_path = config->default_key_path,
+        .fallback_path = config->server_fallback_priv_key_path,
+        .pattern = config->server_priv_key_filename_pattern,
+        .pattern_unanchored = config->pattern_compat,
+        .strict_permissions = config->strict_key_permissions,
+        .rsa_alg = rsa_algorithm(config),
+        .algs = config->key_algorithms,
+        .algs_count = config->key_algorithms_n,
+        .keys_max = (size_t)config->keys_max,
+    };
+}

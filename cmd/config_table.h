@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CMD_CONFIG_TABLE_H
+#define CMD_CONFIG_TABLE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* How a key's text becomes a field of struct config. */
+enum config_type {
+    CONFIG_TEXT,    /* char * */
+    CONFIG_CHOICE,  /* char *, one of choices */
+    CONFIG_ADDRESS, /* char *, "host:port" */
+    CONFIG_BOOL,    /* bool */
+    CONFIG_INT,     /* int64_t, min..max */
+    CONFIG_LIST,    /* struct config_list: a YAML list, or text with commas */
+    CONFIG_ALGS,    /* key_algorithms: a YAML map, or "7=PS256,8=RS512" */
+    CONFIG_LATER,   /* no field: a key of the original services that has no effect yet */
+    CONFIG_STORE,   /* no field: a key for MongoDB or Redis, which mintd does not need */
+};
+
+struct config_key {
+    const char *section; /* "" for the top level, "useradm" */
+    const char *name;    /* in upper case behind MINTD_ or USERADM_ it is the environment's name */
+    enum config_type type;
+    size_t offset;
+    const char *initial; /* the default, as text */
+    const char *linked;  /* the default under the name useradm; NULL: the same */
+    int64_t min, max;    /* of a number; min 1 of a text: not empty */
+    const char *choices; /* "text|json" */
+    const char *help;    /* NULL: another name of a key that is shown already */
+};
+
+/* Every key there is; a NULL name ends it. */
+extern const struct config_key config_table[];
+
+/* NULL: no such key. */
+const struct config_key *config_table_find(const char *section, const char *name);
+
+#endif

@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#define _GNU_SOURCE
+#include "cmd/config_value.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "lib/auto.h"
+#include "lib/json.h"
+#include "lib/mem.h"
+
+static void *field(const struct config *config, const struct config_key *key)
+{
+    return (char *)(uintptr_t)config + key->offset;
+}
+
+static enum err refuse(char why[CONFIG_VALUE_WHY_SIZE], const char *format, ...) __attribute__((format(printf, 2, 3)));
+static enum err refuse(char why[CONFIG_VALUE_WHY_SIZE], const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    vsnprintf(why, CONFIG_VALUE_WHY_SIZE, format, args);
+    va_end(args);
+    return ERR_CONFIG;
+}
+
+static bool parse_int(const char *text, int64_t *out)
+{
+    char *end;
+    errno = 0;
+    long long num = strtoll(text, &end, 10);
+    bool is_number = isdigit((unsigned char)text[0]) || (text[0] == '-' && isdigit((unsigned char)text[1]));
+    if (!is_number || *end != '\0' || errno != 0)
+        return false;
+    *out = num;
+    return true;
+}
+
+static enum err set_int(int64_t *slot, const struct config_key *key, const char *text, char *why)
+{
+    int64_t num = 0;
+    if (!parse_int(text, &num) || num < key->min || num > key->max)
+        return refuse(why, "is %.40s, must be a whole number from %" PRId64 " to %" PRId64, text, key->min, key->max);
+    *slot = num;
+    return ERR_OK;
+}
+
+static enum err set_bool(bool *slot, const char *text, char *why)
+{
+    static const char *const words[] = {"false", "true", "no", "yes", "off", "on", "0", "1"};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (strcasecmp(text, words[i]) == 0) {
+            *slot = i % 2 == 1;
+            return ERR_OK;
+        }
+    return refuse(why, "is %.40s, must be true or false", text);
+}
+
+static bool is_choice(const char *choices, const char *text)
+{
+    size_t len = strlen(text);
+    for (const char *p = choices; p != NULL; p = strchr(p, '|')) {
+        p += *p == '|';
+        if (strncmp(p, text, len) == 0 && (p[len] == '|' || p[len] == '\0'))
+            return len > 0;
+    }
+    return false;
+}
+
+/* "host:port", ":port" or "[v6]:port". */
+static bool is_address(const char *text)
+{
+    const char *colon = strrchr(text, ':');
+    int64_t port = 0;
+    if (colon == NULL || colon[1] == '-' || !parse_int(colon + 1, &port) || port > 65535)
+        return false;
+    size_t host_len = (size_t)(colon - text);
+    if (text[0] == '[')
+        return host_len > 2 && colon[-1] == ']';
+    return memchr(text, ':', host_len) == NULL;
+}
+
+static enum err set_text(char **slot, const struct config_key *key, const char *text, char *why)
+{
+    if (key->min > 0 && *text == '\0')
+        return refuse(why, "must not be empty");
+    if (key->max > 0 && strlen(text) > (size_t)key->max)
+        return refuse(why, "must not be longer than %" PRId64 " bytes", key->max);
+    if (key->type == CONFIG_CHOICE && !is_choice(key->choices, text))
+        return refuse(why, "is %.40s, must be one of %s", text, key->choices);
+    if (key->type == CONFIG_ADDRESS && *text != '\0' && !is_address(text))
+        return refuse(why, "is %.60s, must be host:port or :port", text);
+    mem_free(slot);
+    *slot = mem_strdup(text);
+    return ERR_OK;
+}
+
+/* The parts of "a, b,c" as a JSON list. */
+static json_t *split(const char *text)
+{
+    json_t *list = json_array();
+    while (*text != '\0') {
+        text += strspn(text, " ,");
+        size_t len = strcspn(text, ",");
+        size_t kept = len;
+        while (kept > 0 && text[kept - 1] == ' ')
+            kept--;
+        if (kept > 0)
+            json_array_append_new(list, json_stringn(text, kept));
+        text += len;
+    }
+    return list;
+}
+
+static void list_release(struct config_list *list)
+{
+    for (size_t i = 0; i < list->n; i++)
+        mem_free(&list->item[i]);
+    free(list->item);
+    *list = (struct config_list){0};
+}
+
+static enum err set_list(struct config_list *slot, const json_t *value, char *why)
+{
+    AUTO(json_release) json_t *list = json_is_array(value) ? json_incref((json_t *)value) : NULL;
+    if (json_is_string(value))
+        list = split(json_string_value(value));
+    for (size_t i = 0; list != NULL && i < json_array_size(list); i++)
+        if (!json_is_string(json_array_get(list, i)))
+            return refuse(why, "must be a list of texts");
+    if (list == NULL)
+        return refuse(why, "must be a list of texts");
+    list_release(slot);
+    slot->n = json_array_size(list);
+    slot->item = mem_calloc(slot->n + 1, sizeof *slot->item);
+    for (size_t i = 0; i < slot->n; i++)
+        slot->item[i] = mem_strdup(json_string_value(json_array_get(list, i)));
+    return ERR_OK;
+}
+
+/* "7=PS256,8=RS512" as a JSON object; NULL when it is not of that form. */
+static json_t *split_pairs(const char *text)
+{
+    AUTO(json_release) json_t *pairs = json_object();
+    AUTO(json_release) json_t *list = split(text);
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const char *pair = json_string_value(json_array_get(list, i));
+        const char *equals = strchr(pair, '=');
+        if (equals == NULL)
+            return NULL;
+        AUTO(mem_free) char *name = mem_strndup(pair, (size_t)(equals - pair));
+        if (json_object_get(pairs, name) != NULL)
+            return NULL;
+        json_object_set_new(pairs, name, json_string(equals + 1));
+    }
+    return MOVE(pairs);
+}
+
+static enum err set_alg(struct keyring_alg *slot, const char *kid, const json_t *alg, char *why)
+{
+    int64_t num = 0;
+    if (!parse_int(kid, &num) || num < 0 || num > KEY_KID_MAX || (kid[0] == '0' && kid[1] != '\0'))
+        return refuse(why, "has the key id %.40s, must be from 0 to %" PRId64, kid, KEY_KID_MAX);
+    const char *name = json_string_value(alg);
+    if (name == NULL || key_alg_parse(name, &slot->alg) != ERR_OK || slot->alg > KEY_PS512)
+        return refuse(why, "has %.20s for key %.40s, must be RS256, RS384, RS512, PS256, PS384 or PS512",
+                      name != NULL ? name : "no text", kid);
+    slot->kid = num;
+    return ERR_OK;
+}
+
+static enum err set_algs(struct config *config, const json_t *value, char *why)
+{
+    AUTO(json_release) json_t *pairs = json_is_object(value) ? json_incref((json_t *)value) : NULL;
+    if (json_is_string(value))
+        pairs = split_pairs(json_string_value(value));
+    if (pairs == NULL)
+        return refuse(why, "must be of the form {7: PS256, 8: RS512}, or 7=PS256,8=RS512 in the environment");
+    struct keyring_alg *algs = mem_calloc(json_object_size(pairs) + 1, sizeof *algs);
+    size_t n = 0;
+    const char *kid;
+    json_t *alg;
+    json_object_foreach(pairs, kid, alg)
+    {
+        if (set_alg(&algs[n++], kid, alg, why) != ERR_OK) {
+            free(algs);
+            return ERR_CONFIG;
+        }
+    }
+    free(config->key_algorithms);
+    config->key_algorithms = algs;
+    config->key_algorithms_n = n;
+    return ERR_OK;
+}
+
+enum err config_value_set(struct config *config, const struct config_key *key, const json_t *value,
+                          char why[CONFIG_VALUE_WHY_SIZE])
+{
+    if (key->type == CONFIG_LIST)
+        return set_list(field(config, key), value, why);
+    if (key->type == CONFIG_ALGS)
+        return set_algs(config, value, why);
+    const char *text = json_string_value(value);
+    if (text == NULL)
+        return refuse(why, "must be a single value");
+    if (key->type == CONFIG_INT)
+        return set_int(field(config, key), key, text, why);
+    if (key->type == CONFIG_BOOL)
+        return set_bool(field(config, key), text, why);
+    return set_text(field(config, key), key, text, why);
+}
+
+void config_value_release(struct config *config, const struct config_key *key)
+{
+    switch (key->type) {
+    case CONFIG_TEXT:
+    case CONFIG_CHOICE:
+    case CONFIG_ADDRESS:
+        mem_wipe(field(config, key));
+        break;
+    case CONFIG_LIST:
+        list_release(field(config, key));
+        break;
+    case CONFIG_ALGS:
+        free(config->key_algorithms);
+        config->key_algorithms = NULL;
+        config->key_algorithms_n = 0;
+        break;
+    case CONFIG_BOOL:
+    case CONFIG_INT:
+    case CONFIG_LATER:
+    case CONFIG_STORE:
+        break;
+    }
+}
+
+/* A JSON string is a YAML one. */
+static void print_text(const char *text, FILE *out)
+{
+    AUTO(json_release) json_t *string = json_string(text);
+    json_dumpf(string, out, JSON_ENCODE_ANY);
+}
+
+/* What lies between user: and the last @, so that a password with an @ of its own is covered whole. */
+static char *mask_user(const char *url)
+{
+    const char *start = strstr(url, "://");
+    const char *at = start != NULL ? strrchr(start, '@') : NULL;
+    const char *colon = at != NULL ? memchr(start + 3, ':', (size_t)(at - start - 3)) : NULL;
+    return colon != NULL ? mem_printf("%.*s***%s", (int)(colon + 1 - url), url, at) : mem_strdup(url);
+}
+
+/* postgresql://user:PASSWORD@host/name?password=PASSWORD&sslpassword=PASSWORD */
+static char *mask(const char *url)
+{
+    static const char param[] = "password=";
+    char *masked = mask_user(url);
+    size_t done = 0;
+    for (char *p; (p = strstr(masked + done, param)) != NULL;) {
+        done = (size_t)(p - masked) + strlen(param);
+        p += strlen(param);
+        char *next = mem_printf("%.*s***%s", (int)done, masked, p + strcspn(p, "&"));
+        mem_wipe(&masked);
+        masked = next;
+    }
+    return masked;
+}
+
+static void print_field_text(const struct config *config, const struct config_key *key, FILE *out)
+{
+    bool is_secret = key->offset == offsetof(struct config, db);
+    char *text = *(char *const *)field(config, key);
+    AUTO(mem_wipe) char *shown = is_secret ? mask(text) : mem_strdup(text);
+    print_text(shown, out);
+}
+
+static void print_list(const struct config_list *list, FILE *out)
+{
+    for (size_t i = 0; i < list->n; i++) {
+        fputs(i > 0 ? ", " : "[", out);
+        print_text(list->item[i], out);
+    }
+    fputs(list->n > 0 ? "]" : "[]", out);
+}
+
+static void print_algs(const struct config *config, FILE *out)
+{
+    for (size_t i = 0; i < config->key_algorithms_n; i++)
+        fprintf(out, "%s%" PRId64 ": %s", i > 0 ? ", " : "{", config->key_algorithms[i].kid,
+                key_alg_name(config->key_algorithms[i].alg));
+    fputs(config->key_algorithms_n > 0 ? "}" : "{}", out);
+}
+
+void config_value_print(const struct config *config, const struct config_key *key, FILE *out)
+{
+    switch (key->type) {
+    case CONFIG_TEXT:
+    case CONFIG_CHOICE:
+    case CONFIG_ADDRESS:
+        print_field_text(config, key, out);
+        break;
+    case CONFIG_BOOL:
+        fputs(*(const bool *)field(config, key) ? "true" : "false", out);
+        break;
+    case CONFIG_INT:
+        fprintf(out, "%" PRId64, *(const int64_t *)field(config, key));
+        break;
+    case CONFIG_LIST:
+        print_list(field(config, key), out);
+        break;
+    case CONFIG_ALGS:
+        print_algs(config, out);
+        break;
+    case CONFIG_LATER:
+    case CONFIG_STORE:
+        break;
+    }
+}

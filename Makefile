@@ -68,7 +68,10 @@ $(B)/migrations.c: $(sort $(wildcard migrations/*.sql))
 ## make tests       build the test programs
 tests: $(TESTS) $(REPLAYS)
 
-$(B)/tests/test_%: $(B)/tests/test_%.o $(B)/tests/support.o $(B)/libmintd.a
+$(B)/tests/libtests.a: $(patsubst %.c,$(B)/%.o,$(filter-out $(wildcard tests/test_*.c),$(wildcard tests/*.c)))
+	$(Q)rm -f $@; ar rcs $@ $^
+
+$(B)/tests/test_%: $(B)/tests/test_%.o $(B)/tests/libtests.a $(B)/libmintd.a
 	$(call say,LINK,$@)
 	$(Q)$(LINK) -o $@ $^ $(LIBS) $(shell pkg-config --libs check libjwt)
 

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#define _GNU_SOURCE
+#include "lib/thread.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "lib/log.h"
+
+/* The kernel's limit, NUL included. */
+#define NAME_SIZE 16
+
+enum err thread_start(pthread_t *out, const char *name, void *(*run)(void *), void *arg)
+{
+    /* A new thread inherits the mask: blocked before it begins, no signal can slip in. */
+    sigset_t all;
+    sigset_t before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int fault = pthread_create(out, NULL, run, arg);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (fault != 0) {
+        log_error("cannot start a thread", LOG_STR("name", name), LOG_STR("cause", strerror(fault)));
+        return ERR_INTERNAL;
+    }
+    char shown[NAME_SIZE];
+    snprintf(shown, sizeof shown, "%s", name);
+    pthread_setname_np(*out, shown);
+    return ERR_OK;
+}

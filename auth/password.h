@@ -19,18 +19,15 @@
 enum err password_hash(const char *password, int cost, char **hash);
 
 /*
- * Compare password with a hash of any cost in $2a$, $2b$ or $2y$ form, in constant time. ERR_UNAUTHORIZED when it is not that password or
- * the hash is none of these.
+ * Compare password with a hash in $2a$, $2b$ or $2y$ form of any cost up to PASSWORD_COST_MAX, in constant time. A password longer than
+ * any that can be set costs the same and fails. ERR_UNAUTHORIZED when it is not that password or the hash is none of these.
  */
 enum err password_check(const char *password, const char *hash);
 
 /* Whether hash is of a form that password_check() takes. */
 bool password_is_hash(const char *hash);
 
-/*
- * Do the work of a password_check() against a hash of this cost that no password has, and fail: so that an unknown user costs what a known one
- * does. The hash is a valid one, made at the first call for a cost. Always ERR_UNAUTHORIZED
- */
-enum err password_check_nobody(const char *password, int cost);
+/* Do the work of a password_check() at this cost and forget it: so that an unknown user costs what a known one does. */
+void password_check_nobody(const char *password, int cost);
 
 #endif

@@ -39,6 +39,7 @@ struct issuer_config {
 struct issuer *issuer_new(const struct issuer_config *config, struct db *db, struct keyring *ring);
 void issuer_free(struct issuer **issuer);
 
+const struct issuer_config *issuer_config(const struct issuer *issuer);
 struct db *issuer_db(const struct issuer *issuer);
 struct keyring *issuer_ring(const struct issuer *issuer);
 
@@ -73,7 +74,7 @@ enum err issuer_alive(struct issuer *issuer, const struct issuer_token *token, b
 /* Tell the issuer that token rows or users were deleted in this process: nothing found alive before is believed any more. */
 void issuer_revoked(struct issuer *issuer);
 
-/* Delete rows of tokens that expired before now, up to batch of them. */
+/* Delete rows of tokens that expired, leeway included, up to batch of them. */
 enum err issuer_sweep(struct issuer *issuer, int64_t batch, int64_t *deleted);
 
 #endif

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef AUTH_CACHE_H
+#define AUTH_CACHE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "auth/issuer.h"
+#include "keystore/jws.h"
+
+/*
+ * Tokens whose signatures were good, by the digest of their exact bytes: the issuer's memory. Bounded; a full bucket gives up an entry that was not
+ * asked for lately. Any thread may call. A NULL cache remembers nothing.
+ */
+struct cache;
+
+/* The key a token was verified with: what is remembered of the token is void without it. */
+struct cache_key {
+    int64_t kid;
+    uint64_t serial;
+};
+
+/* Room for that many tokens; memory is taken as they come. NULL for 0. */
+struct cache *cache_new(size_t entries);
+void cache_free(struct cache **cache);
+
+/* Look a token up, with its claims and what is known of its liveness; false, and nothing is written, when it is not there. Never allocates. */
+bool cache_find(struct cache *cache, const uint8_t digest[JWS_DIGEST_SIZE], struct issuer_token *token,
+                struct cache_key *key);
+
+/* Remember a token, in place of what was known of the same one. */
+void cache_insert(struct cache *cache, const struct issuer_token *token, const struct cache_key *key);
+
+/* Note how long a token, if it is still here, is believed to be alive: see struct issuer_token. */
+void cache_set_alive(struct cache *cache, const uint8_t digest[JWS_DIGEST_SIZE], int64_t until_ms, uint64_t epoch);
+
+#endif

@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "auth/issuer.h"
+
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "auth/cache.h"
+#include "auth/issuer_db.h"
+#include "lib/auto.h"
+#include "lib/clock.h"
+#include "lib/log.h"
+#include "lib/mem.h"
+#include "lib/metrics.h"
+#include "lib/rand.h"
+
+METRICS_COUNTER(checked_cached, "mintd_tokens_checked_total", "result=\"cached\"", "Tokens checked, by result.");
+METRICS_COUNTER(checked_verified, "mintd_tokens_checked_total", "result=\"verified\"", "Tokens checked, by result.");
+METRICS_COUNTER(checked_refused, "mintd_tokens_checked_total", "result=\"refused\"", "Tokens checked, by result.");
+METRICS_COUNTER(revocations, "mintd_revocations_total", "", "Revocations made in this process.");
+
+struct issuer {
+    struct issuer_config config;
+    struct db *db;
+    struct keyring *ring;
+    struct cache *cache;
+    _Atomic uint64_t epoch; /* revocations so far */
+};
+
+static const char *const *copy_list(const char *const *list)
+{
+    size_t n = 0;
+    while (list != NULL && list[n] != NULL)
+        n++;
+    if (n == 0)
+        return NULL;
+    const char **copy = mem_calloc(n + 1, sizeof *copy);
+    for (size_t i = 0; i < n; i++)
+        copy[i] = mem_strdup(list[i]);
+    return copy;
+}
+
+static void free_list(const char *const *list)
+{
+    for (size_t i = 0; list != NULL && list[i] != NULL; i++)
+        free((void *)(uintptr_t)list[i]);
+    free((void *)(uintptr_t)list);
+}
+
+/* a * b or a + b for b >= 0, at most the largest integer. */
+static int64_t multiply(int64_t a, int64_t b)
+{
+    int64_t product = 0;
+    return __builtin_mul_overflow(a, b, &product) ? INT64_MAX : product;
+}
+
+static int64_t add(int64_t a, int64_t b)
+{
+    int64_t sum = 0;
+    return __builtin_add_overflow(a, b, &sum) ? INT64_MAX : sum;
+}
+
+static int64_t leeway_ms(const struct issuer *issuer)
+{
+    return multiply(issuer->config.leeway_s, 1000);
+}
+
+static bool is_accepted(const struct issuer *issuer, const char *iss)
+{
+    if (issuer->config.accepted == NULL)
+        return true;
+    for (const char *const *want = issuer->config.accepted; *want != NULL; want++) {
+        if (strcmp(*want, iss) == 0)
+            return true;
+    }
+    return false;
+}
+
+struct issuer *issuer_new(const struct issuer_config *config, struct db *db, struct keyring *ring)
+{
+    struct issuer *issuer = mem_calloc(1, sizeof *issuer);
+    issuer->config = *config;
+    issuer->config.iss = mem_strdup(config->iss);
+    issuer->config.accepted = copy_list(config->accepted);
+    issuer->db = db;
+    issuer->ring = ring;
+    issuer->cache = cache_new(config->cache_entries);
+    return issuer;
+}
+
+void issuer_free(struct issuer **issuer)
+{
+    if (*issuer == NULL)
+        return;
+    cache_free(&(*issuer)->cache);
+    free((void *)(uintptr_t)(*issuer)->config.iss);
+    free_list((*issuer)->config.accepted);
+    free(*issuer);
+    *issuer = NULL;
+}
+
+const struct issuer_config *issuer_config(const struct issuer *issuer)
+{
+    return &issuer->config;
+}
+
+struct db *issuer_db(const struct issuer *issuer)
+{
+    return issuer->db;
+}
+
+struct keyring *issuer_ring(const struct issuer *issuer)
+{
+    return issuer->ring;
+}
+
+/* ERR_SIGN when text does not fit: it would name somebody else. */
+static enum err put_text(char *to, size_t size, const char *text)
+{
+    if (strlen(text) >= size) {
+        log_error("a claim is too long to be signed", LOG_INT("bytes_max", size - 1));
+        return ERR_SIGN;
+    }
+    snprintf(to, size, "%s", text);
+    return ERR_OK;
+}
+
+static enum err make_claims(const struct issuer *issuer, const char *sub, const char *tenant, int64_t lifetime_s,
+                            struct claims *out)
+{
+    int64_t now = clock_s();
+    struct claims claims = {
+        .scp = CLAIMS_SCOPE_USER,
+        .exp = lifetime_s > 0 ? add(now, lifetime_s) : CLAIMS_NO_EXPIRY,
+        .iat = now,
+        .nbf = now,
+        .is_user = true,
+    };
+    rand_uuid(claims.jti);
+    TRY(put_text(claims.sub, sizeof claims.sub, sub));
+    TRY(put_text(claims.tenant, sizeof claims.tenant, tenant));
+    TRY(put_text(claims.iss, sizeof claims.iss, issuer->config.iss));
+    *out = claims;
+    return ERR_OK;
+}
+
+enum err issuer_sign(struct issuer *issuer, const char *sub, const char *tenant, int64_t lifetime_s,
+                     struct claims *claims, int64_t *kid, char **token)
+{
+    struct claims made;
+    TRY(make_claims(issuer, sub, tenant, lifetime_s, &made));
+    AUTO(mem_free) char *payload = claims_write(&made);
+    /* one view for kid, header and signature: the ring may turn at any time */
+    AUTO(keyring_release) struct keyring_view view = keyring_acquire(issuer->ring);
+    const struct key *key = keyset_signing(view.set);
+    if (key == NULL)
+        return ERR_KEY_NONE;
+    TRY(jws_sign(key, payload, strlen(payload), token));
+    *kid = key_kid(key);
+    *claims = made;
+    return ERR_OK;
+}
+
+/* Whether the key a token was verified with is one that set would use still: the same load of it, not only the same id. */
+static bool is_current(const struct keyset *set, const struct cache_key *used)
+{
+    const struct key *key = keyset_find(set, used->kid);
+    const struct key *fallback = keyset_fallback(set);
+    return (key != NULL && key_serial(key) == used->serial) ||
+           (fallback != NULL && key_serial(fallback) == used->serial);
+}
+
+/* From memory. The clock moves on: times are checked each time. ERR_NOT_FOUND: to be verified */
+static enum err recall(struct issuer *issuer, const struct keyset *set, const uint8_t digest[JWS_DIGEST_SIZE],
+                       struct issuer_token *out)
+{
+    struct cache_key used;
+    if (!cache_find(issuer->cache, digest, out, &used) || !is_current(set, &used))
+        return ERR_NOT_FOUND;
+    TRY(claims_check(&out->claims, clock_s(), issuer->config.leeway_s));
+    metrics_add(&checked_cached, 1);
+    return ERR_OK;
+}
+
+static enum err verify(struct issuer *issuer, const struct keyset *set, const char *token, size_t len,
+                       struct issuer_token *out)
+{
+    struct jws jws;
+    char why[CLAIMS_WHY_SIZE];
+    TRY(jws_verify(set, token, len, &jws));
+    if (claims_parse(jws.payload, jws.payload_len, why, &out->claims) != ERR_OK)
+        return ERR_TOKEN_INVALID;
+    TRY(claims_check(&out->claims, clock_s(), issuer->config.leeway_s));
+    if (!is_accepted(issuer, out->claims.iss))
+        return ERR_TOKEN_INVALID;
+    cache_insert(issuer->cache, out, &(struct cache_key){.kid = key_kid(jws.key), .serial = key_serial(jws.key)});
+    metrics_add(&checked_verified, 1);
+    return ERR_OK;
+}
+
+static enum err check(struct issuer *issuer, const char *token, size_t len, struct issuer_token *out)
+{
+    if (len > JWS_TOKEN_MAX)
+        return ERR_TOKEN_INVALID;
+    struct issuer_token found;
+    jws_digest(token, len, found.digest);
+    AUTO(keyring_release) struct keyring_view view = keyring_acquire(issuer->ring);
+    enum err e = recall(issuer, view.set, found.digest, &found);
+    if (e == ERR_NOT_FOUND) {
+        found.alive_until_ms = 0;
+        found.epoch = 0;
+        e = verify(issuer, view.set, token, len, &found);
+    }
+    if (e == ERR_OK)
+        *out = found;
+    return e;
+}
+
+enum err issuer_check(struct issuer *issuer, const char *token, size_t len, struct issuer_token *out)
+{
+    enum err e = check(issuer, token, len, out);
+    if (e != ERR_OK)
+        metrics_add(&checked_refused, 1);
+    return e;
+}
+
+static enum err note_use(struct issuer *issuer, const char *jti, const struct issuer_row *row)
+{
+    int64_t every_ms = multiply(issuer->config.last_used_every_s, 1000);
+    int64_t now = clock_ms();
+    if (!row->is_named || every_ms <= 0 || add(row->last_used_ms, every_ms) >= now)
+        return ERR_OK;
+    return issuer_db_touch(issuer->db, jti, now, row->last_used_ms);
+}
+
+enum err issuer_alive(struct issuer *issuer, const struct issuer_token *token, bool may_block)
+{
+    /* read before the database is asked: a revocation meanwhile makes what it says void */
+    uint64_t epoch = atomic_load(&issuer->epoch);
+    int64_t now = clock_mono_ms();
+    if (token->alive_until_ms > now && token->epoch == epoch)
+        return ERR_OK;
+    if (!may_block)
+        return ERR_WOULD_BLOCK;
+
+    const struct claims *claims = &token->claims;
+    struct issuer_row row;
+    enum err e = issuer_db_load(issuer->db, claims->jti, claims->tenant, claims->sub, &row);
+    if (e == ERR_NOT_FOUND)
+        return ERR_UNAUTHORIZED;
+    TRY(e);
+    if (add(row.expires_ms, leeway_ms(issuer)) <= clock_ms())
+        return ERR_UNAUTHORIZED;
+    TRY(note_use(issuer, claims->jti, &row));
+    cache_set_alive(issuer->cache, token->digest, now + ISSUER_ALIVE_MS, epoch);
+    return ERR_OK;
+}
+
+void issuer_revoked(struct issuer *issuer)
+{
+    atomic_fetch_add(&issuer->epoch, 1);
+    metrics_add(&revocations, 1);
+}
+
+enum err issuer_sweep(struct issuer *issuer, int64_t batch, int64_t *deleted)
+{
+    return issuer_db_delete_expired(issuer->db, clock_ms() - leeway_ms(issuer), batch, deleted);
+}

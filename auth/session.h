@@ -9,8 +9,8 @@
 #include "lib/err.h"
 
 /*
- * Log a person in (tenant ""): check the password, then in one transaction note the login, insert the token row and delete the oldest sessions over the
- * limit; then sign. A user that is deleted, or whose password changes, while this runs gets no live token. An unknown user costs the time of
+ * Log a person in (tenant ""): check the password, sign, then in one transaction note the login, insert the token row and delete the oldest sessions
+ * over the limit. A user that is deleted, or whose password changes, while this runs gets no live token. An unknown user costs the time of
  * a known one.
  *   cost       of the dummy work for unknown users: the configured one
  *   no_expiry  the token never expires

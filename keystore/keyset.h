@@ -24,8 +24,8 @@ struct keyset_entry {
 
 /*
  * Build a set. Takes over entries (n of them, an array from mem_calloc, with its keys and names).
- *   signing    the key that signs; a reference is taken. NULL: none (for tests of verification)
- *   fallback   tried when the kid's key does not verify; may be NULL
+ *   signing    the key that signs, also found by its kid; a reference is taken. NULL: none (for tests of verification)
+ *   fallback   tried when the kid's key does not verify, not found by its kid; a reference is taken. May be NULL
  */
 struct keyset *keyset_new(struct keyset_entry *entries, size_t n, struct key *signing, struct key *fallback);
 void keyset_free(struct keyset **set);

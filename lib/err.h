@@ -72,7 +72,7 @@
     X(KEY_TRAILING, 500, "more than one PEM block, or data around it, in the file")                                    \
     X(KEY_ENCRYPTED, 500, "the key is encrypted; mintd takes unencrypted keys only")                                   \
     X(KEY_TYPE, 500, "unsupported key type or form (RSA, P-256, P-384, P-521, Ed25519 as PKCS#1, SEC1 or PKCS#8)")     \
-    X(KEY_WEAK, 500, "RSA keys must have 2048 to 8192 bits and an odd public exponent from 65537 up")                  \
+    X(KEY_WEAK, 500, "RSA keys need 2048 to 8192 bits, an odd exponent from 65537 up, and no ROCA modulus")            \
     X(KEY_ALG, 500, "the configured algorithm does not fit the key type")                                              \
     X(KEY_INCONSISTENT, 500, "the key is damaged: its private and public parts do not belong together")                \
     X(KEY_EXISTS, 500, "the key file exists already")                                                                  \

@@ -100,19 +100,19 @@ START_TEST(login_refuses_bad_credentials)
         const char *authorization;
         const char *text;
     } cases[] = {
-        {NULL,                                                         "invalid or missing auth header"},
-        {"",                                                           "invalid or missing auth header"},
-        {"Bearer abc",                                                 "invalid or missing auth header"},
-        {"Basic",                                                      "invalid or missing auth header"},
-        {"Basic !!!!",                                                 "invalid or missing auth header"},
-        {"Basic YWxpY2U",                                              "invalid or missing auth header"}, /* no padding */
-        {"Basic bm9jb2xvbg==",                                         "invalid or missing auth header"},
-        {"Basic YTpiAGM=",                                             "invalid or missing auth header"}, /* NUL */
-        {"Basic OmZvbw==",                                             "unauthorized"                  }, /* ":foo" */
-        {"Basic YWxpY2VAZXhhbXBsZS5jb206",                             "unauthorized"                  }, /* no password */
-        {"Basic YWxpY2VAZXhhbXBsZS5jb206d3Jvbmc=",                     "unauthorized"                  },
-        {"Basic bm9ib2R5QGV4YW1wbGUuY29tOmNvcnJlY3QgaG9yc2U=",         "unauthorized"                  },
-        {"Basic YWxpY2VAZXhhbXBsZS5jb20nIE9SICcxJz0nMTpwYXNzd29yZA==", "unauthorized"                  },
+        {NULL, "invalid or missing auth header"},
+        {"", "invalid or missing auth header"},
+        {"Bearer abc", "invalid or missing auth header"},
+        {"Basic", "invalid or missing auth header"},
+        {"Basic !!!!", "invalid or missing auth header"},
+        {"Basic YWxpY2U", "invalid or missing auth header"}, /* no padding */
+        {"Basic bm9jb2xvbg==", "invalid or missing auth header"},
+        {"Basic YTpiAGM=", "invalid or missing auth header"}, /* NUL */
+        {"Basic OmZvbw==", "unauthorized"},                   /* ":foo" */
+        {"Basic YWxpY2VAZXhhbXBsZS5jb206", "unauthorized"},   /* no password */
+        {"Basic YWxpY2VAZXhhbXBsZS5jb206d3Jvbmc=", "unauthorized"},
+        {"Basic bm9ib2R5QGV4YW1wbGUuY29tOmNvcnJlY3QgaG9yc2U=", "unauthorized"},
+        {"Basic YWxpY2VAZXhhbXBsZS5jb20nIE9SICcxJz0nMTpwYXNzd29yZA==", "unauthorized"},
     };
     fixture_init(&f, _i);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -160,13 +160,13 @@ START_TEST(content_type_counts_only_with_a_body)
         int status;
         const char *text;
     } cases[] = {
-        {"application/json",                 200, NULL                                                        },
-        {"Application/JSON ; charset=utf-8", 200, NULL                                                        },
-        {"text/plain",                       415, "Bad Content-Type, expected 'application/json'"             },
-        {"application/json-patch+json",      415, "Bad Content-Type, expected 'application/json'"             },
-        {"",                                 400, "Invalid value for Content-Type header: mime: no media type"},
-        {NULL,                               400, "Invalid value for Content-Type header: mime: no media type"},
-        {";x",                               400, "Invalid value for Content-Type header: mime: no media type"},
+        {"application/json", 200, NULL},
+        {"Application/JSON ; charset=utf-8", 200, NULL},
+        {"text/plain", 415, "Bad Content-Type, expected 'application/json'"},
+        {"application/json-patch+json", 415, "Bad Content-Type, expected 'application/json'"},
+        {"", 400, "Invalid value for Content-Type header: mime: no media type"},
+        {NULL, 400, "Invalid value for Content-Type header: mime: no media type"},
+        {";x", 400, "Invalid value for Content-Type header: mime: no media type"},
     };
     fixture_init(&f, _i);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -226,13 +226,13 @@ START_TEST(verify_needs_the_forwarded_request)
         int status;
     } cases[] = {
         {"GET", "/api/management/v1/x", 200},
-        {"GET", "/api/management/v1",   200},
-        {"GET", "/api/management",      500},
-        {"GET", "/foobar",              500},
-        {"GET", "",                     500},
-        {"GET", NULL,                   500},
-        {"",    "/api/management/v1/x", 500},
-        {NULL,  "/api/management/v1/x", 500},
+        {"GET", "/api/management/v1", 200},
+        {"GET", "/api/management", 500},
+        {"GET", "/foobar", 500},
+        {"GET", "", 500},
+        {"GET", NULL, 500},
+        {"", "/api/management/v1/x", 500},
+        {NULL, "/api/management/v1/x", 500},
     };
     fixture_init(&f, _i);
     AUTO(mem_free) char *bearer = fixture_login(&f);
@@ -255,19 +255,19 @@ START_TEST(verify_explains_what_is_wrong_with_the_credential)
         const char *authorization;
         const char *text;
     } cases[] = {
-        {NULL,                         "Authorization not present in header"                                              },
-        {"",                           "Authorization not present in header"                                              },
-        {"Bearer",                     "malformed Authorization header"                                                   },
-        {"Bearer a b",                 "malformed Authorization header"                                                   },
-        {"Bearer  a.b.c",              "malformed Authorization header"                                                   },
-        {"Basic a.b.c",                "unknown Authorization method Basic"                                               },
-        {"Bearer abc",                 "identity: incorrect token format"                                                 },
-        {"Bearer a.b",                 "identity: incorrect token format"                                                 },
-        {"Bearer a.b.c.d",             "identity: incorrect token format"                                                 },
-        {"Bearer a.e30=.c",            "identity: failed to decode base64 JWT claims: illegal base64 data at input byte 3"},
-        {"Bearer a.e30.c",             "identity: claim \\\"sub\\\" is required"                                          },
-        {"Bearer a.eyJzdWIiOiIifQ.c",  "identity: claim \\\"sub\\\" is required"                                          },
-        {"Bearer a.eyJzdWIiOiJ4In0.c", "invalid jwt"                                                                      },
+        {NULL, "Authorization not present in header"},
+        {"", "Authorization not present in header"},
+        {"Bearer", "malformed Authorization header"},
+        {"Bearer a b", "malformed Authorization header"},
+        {"Bearer  a.b.c", "malformed Authorization header"},
+        {"Basic a.b.c", "unknown Authorization method Basic"},
+        {"Bearer abc", "identity: incorrect token format"},
+        {"Bearer a.b", "identity: incorrect token format"},
+        {"Bearer a.b.c.d", "identity: incorrect token format"},
+        {"Bearer a.e30=.c", "identity: failed to decode base64 JWT claims: illegal base64 data at input byte 3"},
+        {"Bearer a.e30.c", "identity: claim \\\"sub\\\" is required"},
+        {"Bearer a.eyJzdWIiOiIifQ.c", "identity: claim \\\"sub\\\" is required"},
+        {"Bearer a.eyJzdWIiOiJ4In0.c", "invalid jwt"},
     };
     fixture_init(&f, _i);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {

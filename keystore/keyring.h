@@ -21,8 +21,10 @@
  *    Without signing_path the highest kid signs.
  *  - A file is opened once, from the directory's descriptor, links only as far as they stay inside the directory; only regular files, never
  *    blocking; what was checked is what is used (one buffer). Files that did not change are not read again.
- *  - A file that turns bad keeps its last good key (held) until it is gone or good again. A directory that cannot be read, and a reload that
- *    would leave no signing key, change nothing. A signing file that vanishes or turns bad keeps signing with its last good key (held).
+ *  - A file that turns bad keeps its last good key (held) until it is gone or good again. A directory that cannot be read or is empty all at once
+ *    changes no key: all are held. A signing file that vanishes or turns bad keeps signing with its last good key (held); without signing_path,
+ *    one that vanishes hands over to the next highest kid.
+ *  - A file that does not parse within a second of its last write may still be being written: it is looked at again before anything is said of it.
  *  - Each key accepted, rejected, removed, and each change of the signing key is one log line: file, kid, alg, thumbprint, reason. A fault
  *    that lasts is logged once, not at every poll.
  */
@@ -50,8 +52,11 @@ struct keyring_config {
     enum key_alg rsa_alg;
     const struct keyring_alg *algs;
     size_t algs_count;
-    size_t keys_max; /* key files at most; beyond it they are refused, with a warning from 80 % on */
+    size_t
+        keys_max; /* key files at most, 0: KEYRING_KEYS_MAX; beyond it they are refused, with a warning from 80 % on */
 };
+
+#define KEYRING_KEYS_MAX 100
 
 /*
  * Load the directory for the first time. config and what it points at are copied.
@@ -64,7 +69,7 @@ void keyring_free(struct keyring **ring);
 /*
  * Look at the directory again and publish a new set if anything changed. Cheap when nothing did. One caller at a time works, others
  * wait; readers never do. Returns ERR_OK also when files are refused: the set says so.
- * ERR_KEY_DIR, ERR_KEY_NONE: nothing was changed
+ * ERR_KEY_DIR, ERR_KEY_MODE (the directory, with strict_permissions), ERR_KEY_NONE: no key was changed, all are held
  */
 enum err keyring_reload(struct keyring *ring);
 

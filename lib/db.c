@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#define _GNU_SOURCE
+#include "lib/db.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "lib/auto.h"
+#include "lib/clock.h"
+#include "lib/db_engine.h"
+#include "lib/log.h"
+#include "lib/mem.h"
+#include "lib/rand.h"
+
+struct pool {
+    const struct db_engine *engine;
+    char *url;
+    size_t max;
+    pthread_mutex_t lock; /* guards what follows */
+    pthread_cond_t freed; /* a place for a connection */
+    pthread_cond_t wrote; /* the writer has ended */
+    size_t open;          /* connections, in use or idle */
+    struct db_conn *idle;
+    bool writing; /* somebody is in a transaction; with engine->one_writer only */
+    bool down;    /* the last attempt to connect failed, and that is in the log */
+};
+
+struct db {
+    struct pool *pool;
+    struct db_conn *conn; /* the transaction's; NULL: this is the database */
+    enum err failed;      /* of the transaction's first failed statement: no other is run, and it cannot commit */
+};
+
+static const int max_attempts = 10;
+
+struct db_limits db_limits = {.wait = 5000, .reply = 15000};
+
+static const struct {
+    const char *prefix;
+    const struct db_engine *engine;
+} engines[] = {
+    {"sqlite:",       &db_sqlite_engine  },
+    {"postgresql://", &db_postgres_engine},
+    {"postgres://",   &db_postgres_engine},
+};
+
+static const struct db_engine *find_engine(const char *url)
+{
+    for (size_t i = 0; i < sizeof engines / sizeof *engines; i++)
+        if (strncmp(url, engines[i].prefix, strlen(engines[i].prefix)) == 0)
+            return engines[i].engine;
+    return NULL;
+}
+
+static struct pool *pool_new(const struct db_engine *engine, const char *url, size_t max)
+{
+    struct pool *pool = mem_calloc(1, sizeof *pool);
+    pool->engine = engine;
+    pool->url = mem_strdup(url);
+    pool->max = max > 0 ? max : 1;
+    pthread_condattr_t attr;
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&pool->freed, &attr);
+    pthread_cond_init(&pool->wrote, &attr);
+    pthread_condattr_destroy(&attr);
+    pthread_mutex_init(&pool->lock, NULL);
+    return pool;
+}
+
+static struct timespec wait_limit(void)
+{
+    int64_t ns = clock_mono_ns() + (int64_t)db_limits.wait * 1000000;
+    return (struct timespec){.tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000};
+}
+
+/* Give back a connection, or with NULL the place of one. */
+static void pool_put(struct pool *pool, struct db_conn *conn)
+{
+    if (conn != NULL && conn->lost)
+        pool->engine->close(&conn);
+    pthread_mutex_lock(&pool->lock);
+    if (conn != NULL) {
+        conn->next = pool->idle;
+        pool->idle = conn;
+    } else {
+        pool->open--;
+    }
+    pthread_cond_signal(&pool->freed);
+    pthread_mutex_unlock(&pool->lock);
+}
+
+/* Say it once when the database goes away and once when it is back, not at each request between. */
+static void pool_note(struct pool *pool, bool down, const char *why)
+{
+    pthread_mutex_lock(&pool->lock);
+    bool changed = pool->down != down;
+    pool->down = down;
+    pthread_mutex_unlock(&pool->lock);
+    if (changed && down)
+        log_error("database unreachable", LOG_STR("engine", pool->engine->name), LOG_STR("error", why));
+    else if (changed)
+        log_info("database reachable again", LOG_STR("engine", pool->engine->name));
+}
+
+static enum err pool_connect(struct pool *pool, struct db_conn **out)
+{
+    char why[256] = "";
+    enum err e = pool->engine->open(pool->url, why, sizeof why, out);
+    pool_note(pool, e != ERR_OK, why);
+    if (e != ERR_OK)
+        pool_put(pool, NULL);
+    return e;
+}
+
+/* Take an idle connection, or only the place for one (NULL). */
+static enum err pool_take(struct pool *pool, struct db_conn **out)
+{
+    struct timespec limit = wait_limit();
+    int rc = 0;
+    pthread_mutex_lock(&pool->lock);
+    while (pool->idle == NULL && pool->open == pool->max && rc == 0)
+        rc = pthread_cond_timedwait(&pool->freed, &pool->lock, &limit);
+    bool full = pool->idle == NULL && pool->open == pool->max;
+    struct db_conn *conn = pool->idle;
+    if (conn != NULL)
+        pool->idle = conn->next;
+    else if (!full)
+        pool->open++;
+    pthread_mutex_unlock(&pool->lock);
+    if (full) {
+        log_warn("no database connection became free", LOG_INT("connections", pool->max));
+        return ERR_DB_UNREACHABLE;
+    }
+    *out = conn;
+    return ERR_OK;
+}
+
+static enum err pool_get(struct pool *pool, struct db_conn **out)
+{
+    struct db_conn *conn = NULL;
+    TRY(pool_take(pool, &conn));
+    if (conn != NULL && !pool->engine->is_alive(conn))
+        pool->engine->close(&conn);
+    if (conn == NULL)
+        return pool_connect(pool, out);
+    *out = conn;
+    return ERR_OK;
+}
+
+static enum err writer_enter(struct pool *pool)
+{
+    if (!pool->engine->one_writer)
+        return ERR_OK;
+    struct timespec limit = wait_limit();
+    int rc = 0;
+    pthread_mutex_lock(&pool->lock);
+    while (pool->writing && rc == 0)
+        rc = pthread_cond_timedwait(&pool->wrote, &pool->lock, &limit);
+    bool entered = !pool->writing;
+    pool->writing = true;
+    pthread_mutex_unlock(&pool->lock);
+    return entered ? ERR_OK : ERR_DB_RETRY;
+}
+
+static void writer_leave(struct pool *pool)
+{
+    if (!pool->engine->one_writer)
+        return;
+    pthread_mutex_lock(&pool->lock);
+    pool->writing = false;
+    pthread_cond_signal(&pool->wrote);
+    pthread_mutex_unlock(&pool->lock);
+}
+
+enum err db_open(const char *url, size_t pool_size, char *why, size_t why_size, struct db **out)
+{
+    const struct db_engine *engine = find_engine(url);
+    if (engine == NULL) {
+        snprintf(why, why_size, "%s", err_text(ERR_DB_URL));
+        return ERR_DB_URL;
+    }
+    struct db_conn *first = NULL;
+    TRY(engine->open(url, why, why_size, &first));
+    struct db *db = mem_calloc(1, sizeof *db);
+    db->pool = pool_new(engine, url, pool_size);
+    db->pool->open = 1;
+    db->pool->idle = first;
+    *out = db;
+    return ERR_OK;
+}
+
+void db_free(struct db **db)
+{
+    if (*db == NULL)
+        return;
+    struct pool *pool = (*db)->pool;
+    while (pool->idle != NULL) {
+        struct db_conn *conn = pool->idle;
+        pool->idle = conn->next;
+        pool->engine->close(&conn);
+    }
+    pthread_mutex_destroy(&pool->lock);
+    pthread_cond_destroy(&pool->freed);
+    pthread_cond_destroy(&pool->wrote);
+    mem_wipe(&pool->url);
+    free(pool);
+    free(*db);
+    *db = NULL;
+}
+
+const char *db_engine(const struct db *db)
+{
+    return db->pool->engine->name;
+}
+
+/* What is to be run on a connection. */
+struct job {
+    const char *sql;
+    bool is_script; /* and then nothing of the rest is set */
+    const struct db_arg *args;
+    struct db_rows *rows;
+    int64_t *changed;
+};
+
+static enum err run_on(const struct db_engine *engine, struct db_conn *conn, const struct job *job)
+{
+    if (job->is_script)
+        return engine->script(conn, job->sql);
+    return engine->run(conn, job->sql, job->args, job->rows, job->changed);
+}
+
+static enum err run(struct db *db, const struct job *job)
+{
+    if (db->failed != ERR_OK)
+        return db->failed;
+    if (db->conn != NULL)
+        return db->failed = run_on(db->pool->engine, db->conn, job);
+    struct db_conn *conn = NULL;
+    TRY(pool_get(db->pool, &conn));
+    enum err e = run_on(db->pool->engine, conn, job);
+    pool_put(db->pool, conn);
+    return e;
+}
+
+enum err db_query(struct db *db, const char *sql, const struct db_arg *args, struct db_rows **out)
+{
+    AUTO(db_rows_free) struct db_rows *rows = db_rows_new();
+    TRY(run(db, &(struct job){.sql = sql, .args = args, .rows = rows}));
+    *out = MOVE(rows);
+    return ERR_OK;
+}
+
+enum err db_exec(struct db *db, const char *sql, const struct db_arg *args, int64_t *changed)
+{
+    return run(db, &(struct job){.sql = sql, .args = args, .changed = changed});
+}
+
+enum err db_script(struct db *db, const char *sql)
+{
+    return run(db, &(struct job){.sql = sql, .is_script = true});
+}
+
+/* fn and the commit, in a transaction that has begun. */
+static enum err finish(struct db *tx, enum err (*fn)(struct db *tx, void *arg), void *arg)
+{
+    enum err e = fn(tx, arg);
+    if (e == ERR_OK || tx->failed == ERR_DB_RETRY)
+        e = tx->failed;
+    if (e == ERR_OK)
+        return tx->pool->engine->commit(tx->conn);
+    tx->pool->engine->rollback(tx->conn);
+    return e;
+}
+
+static enum err attempt(struct pool *pool, enum err (*fn)(struct db *tx, void *arg), void *arg)
+{
+    struct db tx = {.pool = pool};
+    TRY(writer_enter(pool));
+    enum err e = pool_get(pool, &tx.conn);
+    if (e == ERR_OK) {
+        e = pool->engine->begin(tx.conn);
+        if (e == ERR_OK)
+            e = finish(&tx, fn, arg);
+        pool_put(pool, tx.conn);
+    }
+    writer_leave(pool);
+    return e;
+}
+
+/* Random, so that two that collided do not meet again; 1 to 2 ms at first, about 0.1 s in the end. */
+static void pause_before(int repeat)
+{
+    uint16_t part;
+    rand_bytes(&part, sizeof part);
+    int64_t step = 1000000LL << (repeat < 7 ? repeat - 1 : 6);
+    nanosleep(&(struct timespec){.tv_nsec = step + step * part / UINT16_MAX}, NULL);
+}
+
+enum err db_tx(struct db *db, enum err (*fn)(struct db *tx, void *arg), void *arg)
+{
+    if (db->conn != NULL) {
+        log_error("a transaction was begun inside a transaction", LOG_STR("engine", db_engine(db)));
+        return ERR_INTERNAL;
+    }
+    int64_t limit = clock_mono_ns() + (int64_t)db_limits.wait * 1000000;
+    enum err e = attempt(db->pool, fn, arg);
+    for (int i = 1; e == ERR_DB_RETRY && i < max_attempts && clock_mono_ns() < limit; i++) {
+        pause_before(i);
+        e = attempt(db->pool, fn, arg);
+    }
+    if (e == ERR_DB_RETRY)
+        log_warn("a transaction was given up after repeated collisions", LOG_STR("engine", db_engine(db)));
+    return e;
+}
+
+enum err db_ping(struct db *db)
+{
+    return db_exec(db, "SELECT 1", DB_ARGS(), NULL) == ERR_OK ? ERR_OK : ERR_DB_UNREACHABLE;
+}

@@ -49,7 +49,8 @@ START_TEST(a_bad_key_file_degrades_but_serves)
 {
     fixture_init(&f, 0);
     AUTO(mem_free) char *path = support_path(f.keys, "private.id.9.pem");
-    support_write(path, "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n", 81, 0600);
+    static const char pem[] = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n";
+    support_write(path, pem, sizeof pem - 1, 0600);
     ck_ok(keyring_reload(f.ring));
     AUTO(fixture_free) struct call *c = detail();
     ck_assert_ptr_nonnull(strstr(c->reply, "{\"status\":\"degraded\""));

@@ -49,8 +49,9 @@ START_TEST(a_bad_key_file_degrades_but_serves)
 {
     fixture_init(&f, 0);
     AUTO(mem_free) char *path = support_path(f.keys, "private.id.9.pem");
-    static const char pem[] = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n";
-    support_write(path, pem, sizeof pem - 1, 0600);
+    size_t len = 0;
+    AUTO(mem_free) char *pem = support_data("keys/rsa2048.encrypted.pkcs8.pem", &len);
+    support_write(path, pem, len, 0600);
     ck_ok(keyring_reload(f.ring));
     AUTO(fixture_free) struct call *c = detail();
     ck_assert_ptr_nonnull(strstr(c->reply, "{\"status\":\"degraded\""));

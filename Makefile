@@ -47,7 +47,7 @@ $(B)/useradm $(B)/deviceauth: $(B)/mintd
 	$(Q)ln -sf mintd $@
 
 $(B)/libmintd.a: $(LIBOBJ)
-	$(Q)rm -f $@; ar rcs $@ $^
+	$(Q)rm -f $@; ar qcs $@ $^
 
 $(B)/%.o: %.c
 	$(call say,CC,$<)

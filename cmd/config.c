@@ -228,11 +228,7 @@ static enum err read_variable(struct loader *l, const struct config_key *key, co
 /* The original's LOG_LEVEL knows more levels than there are here, and nothing it says stops the start; same for LOG_FORMAT. */
 static enum err read_log_variables(struct loader *l)
 {
-    static const char *const levels[][2] = {
-        {"trace", "debug"},
-        {"panic", "error"},
-        {"fatal", "error"}
-    };
+    static const char *const levels[][2] = {{"trace", "debug"}, {"panic", "error"}, {"fatal", "error"}};
     const char *level = getenv("LOG_LEVEL");
     for (size_t i = 0; level != NULL && i < sizeof levels / sizeof *levels; i++)
         if (strcasecmp(level, levels[i][0]) == 0)

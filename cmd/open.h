@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CMD_OPEN_H
+#define CMD_OPEN_H
+
+#include <stddef.h>
+
+#include "cmd/cmd.h"
+#include "keystore/keyring.h"
+#include "lib/db.h"
+
+/* Opening what commands work with, so that each of them fails with the same line. */
+
+enum open_mode {
+    OPEN_ANY,     /* a missing SQLite file is made; the schema may be any */
+    OPEN_CURRENT, /* the database is there and has exactly this program's schema */
+};
+
+/* CMD_DATABASE, CMD_SCHEMA: cmd_fail() has said why. */
+enum cmd_exit open_db(const struct cmd *cmd, enum open_mode mode, size_t connections, struct db **out);
+
+/* Bring the schema up to date; steps (may be NULL) receives how many were run. CMD_DATABASE, CMD_SCHEMA: as above */
+enum cmd_exit open_migrate(const struct cmd *cmd, struct db *db, int *steps);
+
+/* CMD_KEYS: the key ring has logged why. */
+enum cmd_exit open_ring(const struct cmd *cmd, struct keyring **out);
+
+#endif

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#define _GNU_SOURCE
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "api/server.h"
+#include "api/service.h"
+#include "auth/issuer.h"
+#include "cmd/cmd.h"
+#include "cmd/open.h"
+#include "keystore/watch.h"
+#include "lib/auto.h"
+#include "lib/clock.h"
+#include "lib/mem.h"
+
+enum { SWEEP_EVERY_MS = 60000, SWEEP_BATCH = 500, SWEEP_ROUNDS = 100, CONNECTIONS_PER_CORE = 4 };
+
+/* Before any thread starts: every thread inherits the mask, and the main one waits for these. */
+static sigset_t block_signals(void)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGHUP);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    return set;
+}
+
+/* While a stop waits for requests under way, the next such signal ends the program at once. */
+static void unblock_signals(void)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+}
+
+static void reload(void *ring)
+{
+    /* the ring logs what it found, and on an error the last good keys stay */
+    if (keyring_reload(ring) != ERR_OK)
+        return;
+}
+
+/* A failure is logged by storage; the next round is a minute away. */
+static void sweep(struct issuer *issuer)
+{
+    int64_t deleted = SWEEP_BATCH;
+    for (int i = 0; i < SWEEP_ROUNDS && deleted == SWEEP_BATCH; i++)
+        if (issuer_sweep(issuer, SWEEP_BATCH, &deleted) != ERR_OK)
+            return;
+}
+
+/* Until a signal says stop. */
+static void wait_for_stop(const sigset_t *signals, struct watch *watch, struct issuer *issuer)
+{
+    int64_t sweep_at = clock_mono_ms() + SWEEP_EVERY_MS;
+    for (;;) {
+        int64_t left = sweep_at - clock_mono_ms();
+        if (left <= 0) {
+            sweep(issuer);
+            sweep_at = clock_mono_ms() + SWEEP_EVERY_MS;
+            continue;
+        }
+        struct timespec wait = {.tv_sec = left / 1000, .tv_nsec = left % 1000 * 1000000};
+        int number = sigtimedwait(signals, NULL, &wait);
+        if (number == SIGHUP)
+            watch_kick(watch);
+        if (number != SIGTERM && number != SIGINT)
+            continue;
+        log_info("stopping", LOG_STR("signal", strsignal(number)));
+        return;
+    }
+}
+
+static struct issuer *new_issuer(const struct config *config, struct db *db, struct keyring *ring)
+{
+    const struct issuer_config settings = {
+        .iss = config->jwt_issuer,
+        .accepted = (const char *const *)config->accepted_issuers.item,
+        .lifetime_s = config->jwt_exp_timeout,
+        .leeway_s = config->jwt_leeway,
+        .sessions_max = config->limit_sessions_per_user,
+        .last_used_every_s = config->token_last_used_update_freq_minutes * 60,
+        .cache_entries = (size_t)config->token_cache_entries,
+    };
+    return issuer_new(&settings, db, ring);
+}
+
+static struct server_config server_settings(const struct config *config)
+{
+    struct server_config settings = server_defaults;
+    settings.listen = config->listen;
+    settings.internal_listen = config->internal_listen;
+    settings.threads = (unsigned)config->io_threads;
+    settings.db_threads = (unsigned)config->db_threads;
+    settings.hash_threads = (unsigned)config->hash_threads;
+    settings.queue_max = (unsigned)config->queue_max;
+    settings.connections_max = (unsigned)config->connections_max;
+    settings.header_timeout_ms = config->header_timeout_s * 1000;
+    settings.body_timeout_ms = config->body_timeout_s * 1000;
+    settings.idle_timeout_ms = config->idle_timeout_s * 1000;
+    settings.stop_timeout_ms = config->stop_timeout_s * 1000;
+    return settings;
+}
+
+/* As many as there are threads that may ask at the same time. */
+static size_t connections(const struct config *config)
+{
+    int64_t cores = sysconf(_SC_NPROCESSORS_ONLN);
+    int64_t workers = config->db_threads > 0 ? config->db_threads : CONNECTIONS_PER_CORE * cores;
+    int64_t hashers = config->hash_threads > 0 ? config->hash_threads : cores;
+    return (size_t)(workers + hashers);
+}
+
+/* The address as it was asked for, with the port that it became. */
+static char *bound(const char *address, int port)
+{
+    const char *colon = strrchr(address, ':');
+    return colon == NULL ? mem_strdup("") : mem_printf("%.*s:%d", (int)(colon - address), address, port);
+}
+
+static void log_serving(const struct config *config, const struct server *server, const struct db *db)
+{
+    AUTO(mem_free) char *public = bound(config->listen, server_port(server, false));
+    AUTO(mem_free) char *internal = bound(config->internal_listen, server_port(server, true));
+    log_info("serving", LOG_STR("listen", public), LOG_STR("internal_listen", internal), LOG_STR("db", db_engine(db)),
+             LOG_STR("version", version_text));
+}
+
+static enum cmd_exit serve(const struct cmd *cmd, const sigset_t *signals, struct db *db, struct keyring *ring)
+{
+    const struct config *config = cmd->config;
+    AUTO(issuer_free) struct issuer *issuer = new_issuer(config, db, ring);
+    struct service service = {
+        .db = db,
+        .users = issuer,
+        .trust_gateway = config->trust_gateway,
+        .body_max = config->request_size_limit,
+        .password_cost = (int)config->bcrypt_cost,
+        .version = version_text,
+    };
+    AUTO(watch_stop) struct watch *watch = NULL;
+    if (watch_start(keyring_dir(ring), reload, ring, &watch) != ERR_OK)
+        return cmd_fail(cmd, CMD_KEYS, "the key directory cannot be watched");
+    AUTO(server_stop) struct server *server = NULL;
+    const struct server_config settings = server_settings(config);
+    if (server_start(&settings, &service, &server) != ERR_OK)
+        return CMD_KEYS;
+    log_serving(config, server, db);
+    wait_for_stop(signals, watch, issuer);
+    unblock_signals();
+    server_stop(&server);
+    log_info("stopped");
+    return CMD_OK;
+}
+
+static enum cmd_exit run(struct cmd *cmd)
+{
+    const char *role = cmd_value(cmd, "role");
+    if (role != NULL && strcmp(role, "useradm") != 0)
+        return cmd_fail(cmd, CMD_USAGE,
+                        strcmp(role, "deviceauth") == 0 ? "this build has no device service yet"
+                                                        : "--role must be useradm or deviceauth");
+    const sigset_t signals = block_signals();
+    bool migrates = cmd_is_on(cmd, "automigrate");
+    AUTO(keyring_free) struct keyring *ring = NULL;
+    AUTO(db_free) struct db *db = NULL;
+    enum cmd_exit code = open_ring(cmd, &ring);
+    if (code == CMD_OK)
+        code = open_db(cmd, migrates ? OPEN_ANY : OPEN_CURRENT, connections(cmd->config), &db);
+    if (code == CMD_OK && migrates)
+        code = open_migrate(cmd, db, NULL);
+    return code == CMD_OK ? serve(cmd, &signals, db, ring) : code;
+}
+
+static const struct cmd_option options[] = {
+    {"automigrate", NULL, "bring the database schema up to date first", NULL, false, false},
+    {"listen", "ADDRESS", "the public listener, host:port", "listen", false, false},
+    {"internal-listen", "ADDRESS", "verify, health and metrics; empty for none", "internal_listen", false, false},
+    {"role", "ROLE", "serve one service only: useradm", NULL, false, false},
+    {0},
+};
+
+const struct command serve_command = {
+    .name = "server",
+    .summary = "Serve until SIGTERM or SIGINT.",
+    .details = "Configuration, keys and database are checked before anything listens. SIGHUP looks at the key "
+               "directory now; it is\n"
+               "watched anyway. Exit codes: 1 configuration, 2 database, 3 schema, 4 keys or listeners.",
+    .examples = "$0 server --config /etc/mintd/mintd.yaml\n$0 server --automigrate --db sqlite:/var/lib/mintd/mintd.db",
+    .options = options,
+    .is_service = true,
+    .run = run,
+};

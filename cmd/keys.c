@@ -18,11 +18,6 @@ static const char *state(const struct keyset *set, const struct keyset_entry *en
     return entry->key == keyset_fallback(set) ? "fallback" : "verifying";
 }
 
-static const char *reason(const struct keyset_entry *entry)
-{
-    return entry->reason == ERR_OK ? "" : err_text(entry->reason);
-}
-
 static void print_table(const struct keyset *set)
 {
     int width = 4;
@@ -30,16 +25,16 @@ static void print_table(const struct keyset *set)
         int len = snprintf(NULL, 0, "%s", keyset_entry(set, i)->file);
         width = len > width ? len : width;
     }
-    printf("%-*s  %-10s  %-5s  %-9s  %-43s\n", width, "FILE", "KID", "ALG", "STATE", "THUMBPRINT");
+    printf("%-*s  %-10s  %-5s  %-9s  %s\n", width, "FILE", "KID", "ALG", "STATE", "THUMBPRINT");
     for (size_t i = 0; i < keyset_count(set); i++) {
         const struct keyset_entry *entry = keyset_entry(set, i);
         const struct key *key = entry->key;
         char kid[24] = "-";
         if (key != NULL)
             snprintf(kid, sizeof kid, "%lld", (long long)key_kid(key));
-        printf("%-*s  %-10s  %-5s  %-9s  %-43s  %s\n", width, entry->file, kid,
-               key != NULL ? key_alg_name(key_alg(key)) : "-", state(set, entry),
-               key != NULL ? key_thumbprint(key) : "-", reason(entry));
+        printf("%-*s  %-10s  %-5s  %-9s  %s", width, entry->file, kid, key != NULL ? key_alg_name(key_alg(key)) : "-",
+               state(set, entry), key != NULL ? key_thumbprint(key) : "-");
+        printf(entry->reason != ERR_OK ? "  %s\n" : "\n", err_text(entry->reason));
     }
 }
 
@@ -57,7 +52,7 @@ static void print_json(const struct keyset *set)
             json_object_set_new(row, "thumbprint", json_string(key_thumbprint(entry->key)));
         }
         if (entry->reason != ERR_OK)
-            json_object_set_new(row, "reason", json_string(reason(entry)));
+            json_object_set_new(row, "reason", json_string(err_text(entry->reason)));
         json_array_append_new(list, row);
     }
     json_dumpf(list, stdout, JSON_INDENT(2));

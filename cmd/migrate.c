@@ -8,7 +8,7 @@
 static enum cmd_exit run(struct cmd *cmd)
 {
     AUTO(db_free) struct db *db = NULL;
-    enum cmd_exit code = open_db(cmd, OPEN_ANY, 1, &db);
+    enum cmd_exit code = open_db(cmd, OPEN_OLDER, 1, &db);
     if (code != CMD_OK)
         return code;
     int steps = 0;

@@ -10,37 +10,33 @@
 
 static enum cmd_exit storage_failed(const struct cmd *cmd, enum err e)
 {
-    switch (e) {
-    case ERR_SCHEMA_OLD:
-    case ERR_SCHEMA_NEWER:
+    if (e == ERR_SCHEMA_OLD || e == ERR_SCHEMA_NEWER)
         return cmd_fail(cmd, CMD_SCHEMA, "%s", err_text(e));
-    case ERR_DB_UNREACHABLE:
+    if (e == ERR_DB_UNREACHABLE)
         return cmd_fail(cmd, CMD_DATABASE, "the database does not answer");
-    default:
-        return cmd_fail(cmd, CMD_SCHEMA, "the schema cannot be read or changed: %s", err_text(e));
-    }
+    return cmd_fail(cmd, CMD_SCHEMA, "the schema cannot be read or changed: %s", err_text(e));
 }
 
-/* SQLite makes a file that is missing; whoever mistypes its name would be told that there are no users. */
-static bool is_missing_file(const char *url)
+bool open_is_new(const struct cmd *cmd)
 {
     static const char scheme[] = "sqlite:";
+    const char *url = cmd->config->db;
     return strncmp(url, scheme, strlen(scheme)) == 0 && access(url + strlen(scheme), F_OK) != 0;
 }
 
 enum cmd_exit open_db(const struct cmd *cmd, enum open_mode mode, size_t connections, struct db **out)
 {
     const char *url = cmd->config->db;
-    if (mode == OPEN_CURRENT && is_missing_file(url))
+    /* SQLite makes a file that is missing; whoever mistypes its name would be told that there are no users */
+    if (mode == OPEN_CURRENT && open_is_new(cmd))
         return cmd_fail(cmd, CMD_DATABASE, "there is no database %s: make it with %s migrate", url, cmd->program->name);
     char why[256] = "";
     AUTO(db_free) struct db *db = NULL;
     enum err e = db_open(url, connections, why, sizeof why, &db);
     if (e != ERR_OK)
         return cmd_fail(cmd, CMD_DATABASE, "the database cannot be opened: %s", *why != '\0' ? why : err_text(e));
-    if (mode == OPEN_CURRENT)
-        e = migrate_check(db, migrate_list);
-    if (e != ERR_OK)
+    e = migrate_check(db, migrate_list);
+    if (e != ERR_OK && !(e == ERR_SCHEMA_OLD && mode == OPEN_OLDER))
         return storage_failed(cmd, e);
     *out = MOVE(db);
     return CMD_OK;

@@ -2,6 +2,7 @@
 #ifndef CMD_OPEN_H
 #define CMD_OPEN_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "cmd/cmd.h"
@@ -11,9 +12,12 @@
 /* Opening what commands work with, so that each of them fails with the same line. */
 
 enum open_mode {
-    OPEN_ANY,     /* a missing SQLite file is made; the schema may be any */
+    OPEN_OLDER,   /* a missing SQLite file is made; the schema is not newer than this program's */
     OPEN_CURRENT, /* the database is there and has exactly this program's schema */
 };
+
+/* Whether the database is a SQLite file that is not there yet. */
+bool open_is_new(const struct cmd *cmd);
 
 /* CMD_DATABASE, CMD_SCHEMA: cmd_fail() has said why. */
 enum cmd_exit open_db(const struct cmd *cmd, enum open_mode mode, size_t connections, struct db **out);

@@ -159,6 +159,20 @@ static enum cmd_exit serve(const struct cmd *cmd, const sigset_t *signals, struc
     return CMD_OK;
 }
 
+/* The database is looked at before the keys are read, and changed after that: when either is bad, nothing is half started. */
+static enum cmd_exit open_all(const struct cmd *cmd, struct keyring **ring, struct db **db)
+{
+    bool migrates = cmd_is_on(cmd, "automigrate");
+    bool is_new = migrates && open_is_new(cmd);
+    enum open_mode mode = migrates ? OPEN_OLDER : OPEN_CURRENT;
+    enum cmd_exit code = is_new ? CMD_OK : open_db(cmd, mode, connections(cmd->config), db);
+    if (code == CMD_OK)
+        code = open_ring(cmd, ring);
+    if (code == CMD_OK && is_new)
+        code = open_db(cmd, mode, connections(cmd->config), db);
+    return code == CMD_OK && migrates ? open_migrate(cmd, *db, NULL) : code;
+}
+
 static enum cmd_exit run(struct cmd *cmd)
 {
     const char *role = cmd_value(cmd, "role");
@@ -167,14 +181,9 @@ static enum cmd_exit run(struct cmd *cmd)
                         strcmp(role, "deviceauth") == 0 ? "this build has no device service yet"
                                                         : "--role must be useradm or deviceauth");
     const sigset_t signals = block_signals();
-    bool migrates = cmd_is_on(cmd, "automigrate");
     AUTO(keyring_free) struct keyring *ring = NULL;
     AUTO(db_free) struct db *db = NULL;
-    enum cmd_exit code = open_ring(cmd, &ring);
-    if (code == CMD_OK)
-        code = open_db(cmd, migrates ? OPEN_ANY : OPEN_CURRENT, connections(cmd->config), &db);
-    if (code == CMD_OK && migrates)
-        code = open_migrate(cmd, db, NULL);
+    enum cmd_exit code = open_all(cmd, &ring, &db);
     return code == CMD_OK ? serve(cmd, &signals, db, ring) : code;
 }
 

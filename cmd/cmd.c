@@ -293,7 +293,7 @@ enum cmd_exit cmd_fail(const struct cmd *cmd, enum cmd_exit code, const char *fo
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
     if (cmd->config != NULL && cmd->command->is_service)
-        log_error(text);
+        log_error(text, LOG_STR("command", cmd->command->name));
     else if (is_linked(cmd))
         fprintf(stderr, "%s\n", text);
     else

@@ -155,7 +155,7 @@ static enum cmd_exit serve(const struct cmd *cmd, const sigset_t *signals, struc
     wait_for_stop(signals, watch, issuer);
     unblock_signals();
     server_stop(&server);
-    log_info("stopped");
+    log_info("stopped", LOG_STR("version", version_text));
     return CMD_OK;
 }
 

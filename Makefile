@@ -80,7 +80,7 @@ $(B)/tests/fuzz/%_replay: $(B)/tests/fuzz/%.o $(B)/tests/fuzz/replay.o $(B)/libm
 
 $(B)/bench/%: $(B)/tests/bench/%.o $(B)/libmintd.a
 	$(call say,LINK,$@)
-	$(Q)$(LINK) -o $@ $^ $(LIBS) $(shell pkg-config --libs libjwt)
+	$(Q)mkdir -p $(@D); $(LINK) -o $@ $^ $(LIBS) $(shell pkg-config --libs libjwt)
 
 ## make deps        install what the build needs (deps-test: and what tests, lint and bench need)
 deps:

@@ -346,9 +346,9 @@ START_TEST(refuses_every_other_signature_length)
     for (size_t len = 0; len <= size + 200; len++)
         ck_err(forge_verdict(set, with_signature(set, signature, len)), len == size ? ERR_OK : ERR_TOKEN_INVALID);
     /* leading zeros do not count either */
-    memmove(signature + 1, signature, size);
-    signature[0] = 0;
-    refuse(set, with_signature(set, signature, size + 1));
+    uint8_t longer[KEY_SIGNATURE_MAX + 1] = {0};
+    memcpy(longer + 1, signature, size);
+    refuse(set, with_signature(set, longer, size + 1));
 }
 END_TEST
 

@@ -42,9 +42,9 @@ static const struct {
     const char *prefix;
     const struct db_engine *engine;
 } engines[] = {
-    {"sqlite:",       &db_sqlite_engine  },
+    {"sqlite:", &db_sqlite_engine},
     {"postgresql://", &db_postgres_engine},
-    {"postgres://",   &db_postgres_engine},
+    {"postgres://", &db_postgres_engine},
 };
 
 static const struct db_engine *find_engine(const char *url)

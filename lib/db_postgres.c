@@ -52,13 +52,13 @@ static const struct {
     const char *state; /* SQLSTATE, or the first two characters of a class */
     enum err e;
 } states[] = {
-    {"40001", ERR_DB_RETRY      }, /* serialization failure */
-    {"40P01", ERR_DB_RETRY      }, /* deadlock */
-    {"55P03", ERR_DB_RETRY      }, /* lock not available */
-    {"23503", ERR_DB_RETRY      }, /* foreign key */
-    {"42P01", ERR_SCHEMA_OLD    }, /* no such table */
-    {"08P01", ERR_DB            }, /* protocol violation: a wrong number of parameters */
-    {"08",    ERR_DB_UNREACHABLE}, /* connection */
+    {"40001", ERR_DB_RETRY},       /* serialization failure */
+    {"40P01", ERR_DB_RETRY},       /* deadlock */
+    {"55P03", ERR_DB_RETRY},       /* lock not available */
+    {"23503", ERR_DB_RETRY},       /* foreign key */
+    {"42P01", ERR_SCHEMA_OLD},     /* no such table */
+    {"08P01", ERR_DB},             /* protocol violation: a wrong number of parameters */
+    {"08", ERR_DB_UNREACHABLE},    /* connection */
     {"57P01", ERR_DB_UNREACHABLE}, /* shutdown, or an administrator ended the session */
     {"57P02", ERR_DB_UNREACHABLE},
     {"57P03", ERR_DB_UNREACHABLE}, /* starting up */

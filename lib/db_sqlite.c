@@ -36,13 +36,13 @@ static const struct {
     const char *sql;
     const char *want;
 } settings[] = {
-    {"PRAGMA journal_mode = WAL",        "wal"},
-    {"PRAGMA synchronous = FULL",        NULL },
-    {"PRAGMA synchronous",               "2"  },
-    {"PRAGMA foreign_keys = ON",         NULL },
-    {"PRAGMA foreign_keys",              "1"  },
-    {"PRAGMA cache_size = -16384",       NULL },
-    {"PRAGMA wal_autocheckpoint = 4000", NULL },
+    {"PRAGMA journal_mode = WAL", "wal"},
+    {"PRAGMA synchronous = FULL", NULL},
+    {"PRAGMA synchronous", "2"},
+    {"PRAGMA foreign_keys = ON", NULL},
+    {"PRAGMA foreign_keys", "1"},
+    {"PRAGMA cache_size = -16384", NULL},
+    {"PRAGMA wal_autocheckpoint = 4000", NULL},
 };
 
 static struct sqlite *sqlite_of(struct db_conn *conn)

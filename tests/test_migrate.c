@@ -29,7 +29,6 @@ static struct db *open_url(const char *url)
 {
     char why[256] = "";
     struct db *db = NULL;
-    support_log_capture();
     ck_assert_msg(db_open(url, 2, why, sizeof why, &db) == ERR_OK, "%s", why);
     return db;
 }
@@ -158,7 +157,6 @@ START_TEST(the_schema_holds_its_rules)
     ck_ok(insert_token(db, "t1", "u1", NULL));
     ck_ok(insert_token(db, "t2", "u1", NULL));
     ck_ok(insert_token(db, "t3", "u1", "ci"));
-    support_log_capture();
     ck_err(insert_user(db, "u2", "a@b.c"), ERR_DB);
     ck_err(insert_user(db, NULL, "b@b.c"), ERR_DB);
     ck_err(insert_token(db, "t4", "u1", "ci"), ERR_DB);
@@ -182,6 +180,7 @@ static Suite *suite(void)
     };
     Suite *s = suite_create("migrate");
     TCase *tc = tcase_create("migrate");
+    tcase_add_checked_fixture(tc, support_log_capture, NULL);
     for (size_t i = 0; i < sizeof on_both / sizeof *on_both; i++)
         tcase_add_loop_test(tc, on_both[i], 0, SUPPORT_ENGINES);
     suite_add_tcase(s, tc);

@@ -4,6 +4,7 @@
 #include <openssl/bio.h>
 #include <openssl/bn.h>
 #include <openssl/core_names.h>
+#include <openssl/ec.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/sha.h>
@@ -17,16 +18,16 @@
 #include "lib/mem.h"
 
 static const struct key_traits rows[] = {
-    [KEY_RS256] = {.name = "RS256",      .kty = "RSA",  .digest = "SHA256"                  },
-    [KEY_RS384] = {.name = "RS384",      .kty = "RSA",  .digest = "SHA384"                  },
-    [KEY_RS512] = {.name = "RS512",      .kty = "RSA",  .digest = "SHA512"                  },
-    [KEY_PS256] = {.name = "PS256",      .kty = "RSA",  .digest = "SHA256",                   .is_pss = true},
-    [KEY_PS384] = {.name = "PS384",                    .kty = "RSA",                   .digest = "SHA384",                        .is_pss = true},
-    [KEY_PS512] = {.name = "PS512",      .kty = "RSA",                   .digest = "SHA512",                  .is_pss = true},
-    [KEY_ES256] = {"ES256",  "EC","SHA256",  false, "P-256", SN_X9_62_prime256v1, 32},
-    [KEY_ES384] = {"ES384",               "EC",                                      "SHA384",                                                                    false, "P-384", SN_secp384r1, 48},
-    [KEY_ES512] = {"ES512", "EC",            "SHA512",                                                false, "P-521", SN_secp521r1, 66},
-    [KEY_EDDSA] = {.name = "EdDSA",  .kty = "OKP",.crv = "Ed25519"},
+    [KEY_RS256] = {.name = "RS256", .kty = "RSA", .digest = "SHA256"},
+    [KEY_RS384] = {.name = "RS384", .kty = "RSA", .digest = "SHA384"},
+    [KEY_RS512] = {.name = "RS512", .kty = "RSA", .digest = "SHA512"},
+    [KEY_PS256] = {.name = "PS256", .kty = "RSA", .digest = "SHA256", .is_pss = true},
+    [KEY_PS384] = {.name = "PS384", .kty = "RSA", .digest = "SHA384", .is_pss = true},
+    [KEY_PS512] = {.name = "PS512", .kty = "RSA", .digest = "SHA512", .is_pss = true},
+    [KEY_ES256] = {"ES256", "EC", "SHA256", false, "P-256", SN_X9_62_prime256v1, 32},
+    [KEY_ES384] = {"ES384", "EC", "SHA384", false, "P-384", SN_secp384r1, 48},
+    [KEY_ES512] = {"ES512", "EC", "SHA512", false, "P-521", SN_secp521r1, 66},
+    [KEY_EDDSA] = {.name = "EdDSA", .kty = "OKP", .crv = "Ed25519"},
 };
 enum { ALGS = sizeof rows / sizeof *rows };
 
@@ -40,13 +41,9 @@ static const struct kind {
     size_t bits;
     const char *group;
 } kinds[] = {
-    {"rsa2048", "RSA",     2048, NULL               },
-    {"rsa3072", "RSA",     3072, NULL               },
-    {"rsa4096", "RSA",     4096, NULL               },
-    {"es256",   "EC",      0,    SN_X9_62_prime256v1},
-    {"es384",   "EC",      0,    SN_secp384r1       },
-    {"es512",   "EC",      0,    SN_secp521r1       },
-    {"ed25519", "ED25519", 0,    NULL               },
+    {"rsa2048", "RSA", 2048, NULL},          {"rsa3072", "RSA", 3072, NULL},   {"rsa4096", "RSA", 4096, NULL},
+    {"es256", "EC", 0, SN_X9_62_prime256v1}, {"es384", "EC", 0, SN_secp384r1}, {"es512", "EC", 0, SN_secp521r1},
+    {"ed25519", "ED25519", 0, NULL},
 };
 
 static void number_free(BIGNUM **number)
@@ -59,6 +56,12 @@ static void bio_free(BIO **bio)
 {
     BIO_free(*bio);
     *bio = NULL;
+}
+
+static void pair_free(ECDSA_SIG **pair)
+{
+    ECDSA_SIG_free(*pair);
+    *pair = NULL;
 }
 
 static char *encode(const void *bytes, size_t len)
@@ -119,9 +122,9 @@ static enum err describe(struct key *key)
 static const char *const *required_members(const char *kty)
 {
     static const char *const lists[][6] = {
-        {"RSA", "e",   "kty", "n"      },
-        {"EC",  "crv", "kty", "x",       "y"},
-        {"OKP",     "crv",      "kty",  "x"},
+        {"RSA", "e", "kty", "n"},
+        {"EC", "crv", "kty", "x", "y"},
+        {"OKP", "crv", "kty", "x"},
     };
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
         if (strcmp(lists[i][0], kty) == 0)
@@ -135,6 +138,29 @@ static const struct kind *kind_named(const char *type)
         if (strcmp(kinds[i].type, type) == 0)
             return &kinds[i];
     return NULL;
+}
+
+/* RFC 7518 section 3.4: r and s side by side, each as long as the curve's order. */
+static bool der_to_raw(const uint8_t *der, size_t len, size_t half, uint8_t *raw)
+{
+    AUTO(pair_free) ECDSA_SIG *pair = d2i_ECDSA_SIG(NULL, &der, (long)len);
+    return pair != NULL && BN_bn2binpad(ECDSA_SIG_get0_r(pair), raw, (int)half) == (int)half &&
+           BN_bn2binpad(ECDSA_SIG_get0_s(pair), raw + half, (int)half) == (int)half;
+}
+
+/* The length of the DER form, 0 on failure. */
+static size_t raw_to_der(const uint8_t *raw, size_t half, uint8_t der[KEY_DER_SIGNATURE_MAX])
+{
+    AUTO(pair_free) ECDSA_SIG *pair = ECDSA_SIG_new();
+    BIGNUM *r = BN_bin2bn(raw, (int)half, NULL);
+    BIGNUM *s = BN_bin2bn(raw + half, (int)half, NULL);
+    if (pair == NULL || ECDSA_SIG_set0(pair, r, s) != 1) {
+        BN_free(r);
+        BN_free(s);
+        return 0;
+    }
+    int len = i2d_ECDSA_SIG(pair, &der);
+    return len > 0 ? (size_t)len : 0;
 }
 
 const struct key_traits *key_traits(enum key_alg alg)
@@ -162,7 +188,7 @@ enum err key_new(EVP_PKEY **pkey, int64_t kid, enum key_alg alg, struct key **ou
     key->kid = kid;
     key->alg = alg;
     key->serial = atomic_fetch_add(&serials, 1) + 1;
-    key->cells = key_cells_new();
+    key->cells = key_cell_new();
     TRY(describe(key));
     *out = MOVE(key);
     return ERR_OK;
@@ -186,7 +212,7 @@ void key_free(struct key **key)
     struct key *last = MOVE(*key);
     if (last == NULL || atomic_fetch_sub_explicit(&last->refs, 1, memory_order_acq_rel) > 1)
         return;
-    key_cells_free(&last->cells);
+    key_cell_free(&last->cells);
     key_pkey_free(&last->pkey);
     json_release(&last->jwk);
     mem_free(&last->header);
@@ -246,6 +272,37 @@ json_t *key_jwk(const struct key *key)
 size_t key_signature_size(const struct key *key)
 {
     return key->signature_size;
+}
+
+enum err key_sign(const struct key *key, const void *msg, size_t len, uint8_t *sig)
+{
+    size_t half = key_traits(key->alg)->coordinate;
+    uint8_t der[KEY_DER_SIGNATURE_MAX];
+    size_t der_len = sizeof der;
+    size_t sig_len = key->signature_size;
+    bool ok = half > 0 ? key_cell_sign(key, msg, len, der, &der_len) && der_to_raw(der, der_len, half, sig)
+                       : key_cell_sign(key, msg, len, sig, &sig_len) && sig_len == key->signature_size;
+    if (ok)
+        return ERR_OK;
+    ERR_clear_error();
+    return ERR_SIGN;
+}
+
+enum err key_verify(const struct key *key, const void *msg, size_t len, const uint8_t *sig, size_t sig_len)
+{
+    /* before any conversion: nothing of another length is looked at */
+    if (sig_len != key->signature_size)
+        return ERR_TOKEN_INVALID;
+    size_t half = key_traits(key->alg)->coordinate;
+    uint8_t der[KEY_DER_SIGNATURE_MAX];
+    if (half > 0) {
+        sig_len = raw_to_der(sig, half, der);
+        sig = der;
+    }
+    if (sig_len > 0 && key_cell_verify(key, msg, len, sig, sig_len))
+        return ERR_OK;
+    ERR_clear_error();
+    return ERR_TOKEN_INVALID;
 }
 
 const char *key_alg_name(enum key_alg alg)

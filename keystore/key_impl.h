@@ -12,7 +12,7 @@
 #include "keystore/key.h"
 #include "lib/err.h"
 
-/* What key.c, key_parse.c, key_check.c and key_sign.c share; nobody else includes it. */
+/* What key.c, key_parse.c, key_check.c and key_cell.c share; nobody else includes it. */
 
 /* Bytes of the largest ECDSA signature in DER: SEQUENCE of two INTEGERs of 66 bytes and a sign byte. */
 #define KEY_DER_SIGNATURE_MAX 141
@@ -58,8 +58,15 @@ enum err key_check(EVP_PKEY *pkey, enum key_alg rsa_alg, enum key_alg *alg);
 /* Make the key of a private key that was checked; takes *pkey. ERR_INTERNAL */
 enum err key_new(EVP_PKEY **pkey, int64_t kid, enum key_alg alg, struct key **out);
 
-struct key_cell *key_cells_new(void);
-void key_cells_free(struct key_cell **cells);
+/*
+ * The cells of a key, and a signature made or verified in whichever of them is free, in OpenSSL's own form (DER for ECDSA).
+ *   sig_len  the room in sig, then the length
+ * An error leaves its traces in OpenSSL's error queue.
+ */
+struct key_cell *key_cell_new(void);
+void key_cell_free(struct key_cell **cells);
+bool key_cell_sign(const struct key *key, const void *msg, size_t len, uint8_t *sig, size_t *sig_len);
+bool key_cell_verify(const struct key *key, const void *msg, size_t len, const uint8_t *sig, size_t sig_len);
 
 void key_pkey_free(EVP_PKEY **pkey);
 

@@ -37,9 +37,9 @@ static const struct form {
     const char *type; /* NULL: the DER says it */
     const char *structure;
 } forms[] = {
-    {"PRIVATE KEY",     NULL,  "PrivateKeyInfo"},
-    {"RSA PRIVATE KEY", "RSA", "type-specific" },
-    {"EC PRIVATE KEY",  "EC",  "type-specific" },
+    {"PRIVATE KEY", NULL, "PrivateKeyInfo"},
+    {"RSA PRIVATE KEY", "RSA", "type-specific"},
+    {"EC PRIVATE KEY", "EC", "type-specific"},
 };
 
 static void secret_release(struct secret *secret)
@@ -183,14 +183,18 @@ static enum err check_der(const struct secret *der)
     return at + len == der->bytes + der->len ? ERR_OK : ERR_KEY_TRAILING;
 }
 
-/* PKCS#8 names its algorithm, also one that OpenSSL has never heard of. */
-static enum err check_pkcs8(const struct secret *der)
+/* The DER must be what the label says; PKCS#8 names its algorithm, also one that OpenSSL has never heard of. */
+static enum err check_form(const struct form *form, const struct secret *der)
 {
     const uint8_t *at = der->bytes;
     const ASN1_OBJECT *algorithm = NULL;
     AUTO(info_free) PKCS8_PRIV_KEY_INFO *info = d2i_PKCS8_PRIV_KEY_INFO(NULL, &at, (long)der->len);
-    if (info == NULL || PKCS8_pkey_get0(&algorithm, NULL, NULL, NULL, info) != 1)
-        return ERR_KEY_NOT_PEM;
+    if ((info != NULL) != (form->type == NULL))
+        return ERR_KEY_TYPE;
+    if (info == NULL)
+        return ERR_OK;
+    if (PKCS8_pkey_get0(&algorithm, NULL, NULL, NULL, info) != 1)
+        return ERR_INTERNAL;
     int nid = OBJ_obj2nid(algorithm);
     bool is_known = nid == NID_rsaEncryption || nid == NID_X9_62_id_ecPublicKey || nid == NID_ED25519;
     return is_known ? ERR_OK : ERR_KEY_TYPE;
@@ -208,8 +212,7 @@ static enum err decode_key(const struct form *form, const struct secret *der, EV
     size_t left = der->len;
     EVP_PKEY *pkey = NULL;
     TRY(check_der(der));
-    if (form->type == NULL)
-        TRY(check_pkcs8(der));
+    TRY(check_form(form, der));
     AUTO(decoder_free)
     OSSL_DECODER_CTX *decoder =
         OSSL_DECODER_CTX_new_for_pkey(&pkey, "DER", form->structure, form->type, EVP_PKEY_KEYPAIR, NULL, NULL);

@@ -251,6 +251,7 @@ START_TEST(a_new_session_stays_even_if_the_clock_went_back)
     AUTO(mem_wipe) char *before = logged_in(false);
     clock_set(NOW_MS - 60000);
     AUTO(mem_wipe) char *after = logged_in(false);
+    ck_assert(!is_alive(before));
     ck_assert(is_alive(after));
     ck_assert_int_eq(rows_of_tokens(), 1);
 }
@@ -261,6 +262,7 @@ START_TEST(zero_means_any_number_of_sessions)
     begin(_i, 0);
     for (int i = 0; i < 12; i++) {
         AUTO(mem_wipe) char *token = logged_in(false);
+        ck_assert(is_alive(token));
     }
     ck_assert_int_eq(rows_of_tokens(), 12);
 }

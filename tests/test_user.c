@@ -221,6 +221,7 @@ START_TEST(refuses_a_second_user_of_one_address)
     db = support_db(_i);
     AUTO(mem_free) char *id = created("one", NULL, "a@example.com");
     char *other = NULL;
+    ck_assert_str_eq(id, "one");
     ck_err(create(NULL, NULL, "A@EXAMPLE.com", &other), ERR_EMAIL_TAKEN);
     ck_err(create(NULL, "tenant", "a@example.com", &other), ERR_EMAIL_TAKEN);
     ck_err(create("one", NULL, "b@example.com", &other), ERR_EMAIL_TAKEN);
@@ -322,6 +323,7 @@ START_TEST(lists_the_users_of_a_tenant_by_address)
     size_t n = 0;
     ck_ok(user_list(db, "", &users, &n));
     ck_assert_uint_eq(n, 2);
+    ck_assert_str_ne(users[0]->id, other);
     ck_assert_str_eq(users[0]->id, a);
     ck_assert_str_eq(users[1]->id, b);
     user_list_free(&users, n);

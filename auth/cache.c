@@ -7,8 +7,9 @@
 
 #include "lib/mem.h"
 
-/* Places in a bucket, and locks that the buckets share. */
+/* Places in a bucket, buckets where a token can be, and locks that the buckets share. */
 #define WAYS 8
+#define CHOICES 2
 #define LOCKS 64
 
 static const size_t texts[] = {
@@ -62,11 +63,14 @@ static uint32_t word(const uint8_t digest[JWS_DIGEST_SIZE], size_t i)
     return value;
 }
 
-/* The digest is as good as random: its first bytes choose the bucket, the next are the tag. */
-static struct held hold(struct cache *cache, const uint8_t digest[JWS_DIGEST_SIZE])
+/*
+ * The digest is as good as random: two parts of it choose a first and a second bucket, a third is the tag. With two
+ * to choose from, hardly any bucket is full before all are.
+ */
+static struct held hold(struct cache *cache, const uint8_t digest[JWS_DIGEST_SIZE], size_t choice)
 {
-    size_t i = (size_t)(((uint64_t)word(digest, 0) * cache->buckets) >> 32);
-    struct held held = {&cache->bucket[i], &cache->lock[i % LOCKS].mutex, word(digest, 1)};
+    size_t i = (size_t)(((uint64_t)word(digest, choice) * cache->buckets) >> 32);
+    struct held held = {&cache->bucket[i], &cache->lock[i % LOCKS].mutex, word(digest, CHOICES)};
     pthread_mutex_lock(held.mutex);
     return held;
 }
@@ -102,6 +106,30 @@ static size_t place_for_new(const struct cache *cache, struct bucket *bucket)
             return i;
         bucket->asked &= (uint8_t)~bit;
     }
+}
+
+/*
+ * Where to insert a digest: the bucket that has it, or the emptier one. One lock at a time: two threads with one
+ * token may put it into both, which costs a place and nothing else.
+ */
+static size_t choose(struct cache *cache, const uint8_t digest[JWS_DIGEST_SIZE])
+{
+    size_t best = 0, least = WAYS;
+    for (size_t choice = 0; choice < CHOICES; choice++) {
+        size_t count = 0;
+        struct held held = hold(cache, digest, choice);
+        bool is_here = place_of(&held, digest) < WAYS;
+        for (size_t i = 0; i < WAYS; i++)
+            count += held.bucket->entry[i] != NULL;
+        let_go(&held);
+        if (is_here)
+            return choice;
+        if (count < least) {
+            least = count;
+            best = choice;
+        }
+    }
+    return best;
 }
 
 static struct entry *pack(const struct issuer_token *token, const struct cache_key *key)
@@ -182,15 +210,19 @@ bool cache_find(struct cache *cache, const uint8_t digest[JWS_DIGEST_SIZE], stru
 {
     if (cache == NULL)
         return false;
-    struct held held = hold(cache, digest);
-    size_t i = place_of(&held, digest);
-    if (i < WAYS) {
-        held.bucket->asked |= (uint8_t)(1U << i);
-        unpack(held.bucket->entry[i], token);
-        *key = held.bucket->entry[i]->key;
+    for (size_t choice = 0; choice < CHOICES; choice++) {
+        struct held held = hold(cache, digest, choice);
+        size_t i = place_of(&held, digest);
+        if (i < WAYS) {
+            held.bucket->asked |= (uint8_t)(1U << i);
+            unpack(held.bucket->entry[i], token);
+            *key = held.bucket->entry[i]->key;
+        }
+        let_go(&held);
+        if (i < WAYS)
+            return true;
     }
-    let_go(&held);
-    return i < WAYS;
+    return false;
 }
 
 void cache_insert(struct cache *cache, const struct issuer_token *token, const struct cache_key *key)
@@ -198,7 +230,7 @@ void cache_insert(struct cache *cache, const struct issuer_token *token, const s
     if (cache == NULL)
         return;
     struct entry *entry = pack(token, key);
-    struct held held = hold(cache, token->digest);
+    struct held held = hold(cache, token->digest, choose(cache, token->digest));
     size_t i = place_of(&held, token->digest);
     if (i == WAYS)
         i = place_for_new(cache, held.bucket);
@@ -213,11 +245,13 @@ void cache_set_alive(struct cache *cache, const uint8_t digest[JWS_DIGEST_SIZE],
 {
     if (cache == NULL)
         return;
-    struct held held = hold(cache, digest);
-    size_t i = place_of(&held, digest);
-    if (i < WAYS) {
-        held.bucket->entry[i]->alive_until_ms = until_ms;
-        held.bucket->entry[i]->epoch = epoch;
+    for (size_t choice = 0; choice < CHOICES; choice++) {
+        struct held held = hold(cache, digest, choice);
+        size_t i = place_of(&held, digest);
+        if (i < WAYS) {
+            held.bucket->entry[i]->alive_until_ms = until_ms;
+            held.bucket->entry[i]->epoch = epoch;
+        }
+        let_go(&held);
     }
-    let_go(&held);
 }

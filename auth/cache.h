@@ -10,8 +10,8 @@
 #include "keystore/jws.h"
 
 /*
- * Tokens whose signatures were good, by the digest of their exact bytes: the issuer's memory. Bounded; a full bucket gives up an entry that was not
- * asked for lately. Any thread may call. A NULL cache remembers nothing.
+ * Tokens whose signatures were good, by the digest of their exact bytes: the issuer's memory. Bounded; a full bucket
+ * gives up an entry that was not asked for lately. Any thread may call. A NULL cache remembers nothing.
  */
 struct cache;
 
@@ -25,7 +25,10 @@ struct cache_key {
 struct cache *cache_new(size_t entries);
 void cache_free(struct cache **cache);
 
-/* Look a token up, with its claims and what is known of its liveness; false, and nothing is written, when it is not there. Never allocates. */
+/*
+ * Look a token up, with its claims and what is known of its liveness; false, and nothing is written, when it is not
+ * there. Never allocates.
+ */
 bool cache_find(struct cache *cache, const uint8_t digest[JWS_DIGEST_SIZE], struct issuer_token *token,
                 struct cache_key *key);
 

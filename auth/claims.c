@@ -11,7 +11,10 @@
 /* How a member of a known name has to look. */
 enum form { FORM_TEXT, FORM_TIME, FORM_FLAG, FORM_AUDIENCE, FORM_ADDONS };
 
-/* Where a member's value goes; members that are only checked, as other readers of these tokens rely on them, go nowhere. */
+/*
+ * Where a member's value goes; members that are only checked, as other readers of these tokens rely on them, go
+ * nowhere.
+ */
 #define KEEP(member) offsetof(struct claims, member), sizeof(((struct claims *)NULL)->member)
 #define DROP 0, 0
 
@@ -21,20 +24,20 @@ static const struct member {
     size_t offset;
     size_t size;
 } members[] = {
-    {"jti",           FORM_TEXT,     KEEP(jti)      },
-    {"sub",           FORM_TEXT,     KEEP(sub)      },
-    {"exp",           FORM_TIME,     KEEP(exp)      },
-    {"iat",           FORM_TIME,     KEEP(iat)      },
-    {"nbf",           FORM_TIME,     KEEP(nbf)      },
-    {"mender.tenant", FORM_TEXT,     KEEP(tenant)   },
-    {"mender.user",   FORM_FLAG,     KEEP(is_user)  },
-    {"mender.device", FORM_FLAG,     KEEP(is_device)},
-    {"iss",           FORM_TEXT,     KEEP(iss)      },
-    {"scp",           FORM_TEXT,     KEEP(scp)      },
-    {"aud",           FORM_AUDIENCE, DROP           },
-    {"mender.plan",   FORM_TEXT,     DROP           },
-    {"mender.trial",  FORM_FLAG,     DROP           },
-    {"mender.addons", FORM_ADDONS,   DROP           },
+    {"jti", FORM_TEXT, KEEP(jti)},
+    {"sub", FORM_TEXT, KEEP(sub)},
+    {"exp", FORM_TIME, KEEP(exp)},
+    {"iat", FORM_TIME, KEEP(iat)},
+    {"nbf", FORM_TIME, KEEP(nbf)},
+    {"mender.tenant", FORM_TEXT, KEEP(tenant)},
+    {"mender.user", FORM_FLAG, KEEP(is_user)},
+    {"mender.device", FORM_FLAG, KEEP(is_device)},
+    {"iss", FORM_TEXT, KEEP(iss)},
+    {"scp", FORM_TEXT, KEEP(scp)},
+    {"aud", FORM_AUDIENCE, DROP},
+    {"mender.plan", FORM_TEXT, DROP},
+    {"mender.trial", FORM_FLAG, DROP},
+    {"mender.addons", FORM_ADDONS, DROP},
 };
 
 static bool is_text_list(const json_t *value)

@@ -35,14 +35,15 @@ struct claims {
 #define CLAIMS_WHY_SIZE 160
 
 /*
- * Parse a payload: one JSON object without duplicate members; members of known names have their types (times exact integers), others are ignored.
- * Nothing is compared or required here. why names the member.
+ * Parse a payload: one JSON object without duplicate members; members of known names have their types (times exact
+ * integers), others are ignored. Nothing is compared or required here. why names the member.
  * ERR_TOKEN_JSON
  */
 enum err claims_parse(const char *payload, size_t len, char why[CLAIMS_WHY_SIZE], struct claims *out);
 
 /*
- * Whether the claims make a person's token good at time now_s: jti, sub, iss, scp there; exp after now, nbf and iat not after it.
+ * Whether the claims make a person's token good at time now_s: jti, sub, iss, scp there; exp after now, nbf and iat
+ * not after it.
  *   leeway_s  seconds of clock difference that are forgiven
  * ERR_TOKEN_INVALID
  */

@@ -162,7 +162,10 @@ enum err issuer_sign(struct issuer *issuer, const char *sub, const char *tenant,
     return ERR_OK;
 }
 
-/* Whether the key a token was verified with is one that set would use still: the same load of it, not only the same id. */
+/*
+ * Whether the key a token was verified with is one that set would use still: the same load of it, not only the same
+ * id.
+ */
 static bool is_current(const struct keyset *set, const struct cache_key *used)
 {
     const struct key *key = keyset_find(set, used->kid);

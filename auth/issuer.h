@@ -15,10 +15,11 @@
 /*
  * What mints, verifies and revokes people's tokens: a key ring, a database and the rules between them.
  *
- * Verification has two halves. issuer_check() is about the token alone: signature, times, claims. issuer_alive() asks whether it still
- * counts: user and token row there. Both remember what they found. A token's signature is verified once per key load; its liveness is asked
- * again from the database after ISSUER_ALIVE_MS, and at once after any revocation in this process. So a revocation is
- * visible at once here and within a second in every other process on the same database.
+ * Verification has two halves. issuer_check() is about the token alone: signature, times, claims. issuer_alive() asks
+ * whether it still counts: user and token row there. Both remember what they found. A token's signature is verified
+ * once per key load; its liveness is asked again from the database after ISSUER_ALIVE_MS, and at once after any
+ * revocation in this process. So a revocation is visible at once here and within a second in every other process on
+ * the same database.
  */
 struct issuer;
 
@@ -64,14 +65,17 @@ struct issuer_token {
 enum err issuer_check(struct issuer *issuer, const char *token, size_t len, struct issuer_token *out);
 
 /*
- * Whether a token that issuer_check() passed still counts: its user exists in its tenant, its row is there. Notes the use of a personal access
- * token, at most every last_used_every_s.
+ * Whether a token that issuer_check() passed still counts: its user exists in its tenant, its row is there. Notes the
+ * use of a personal access token, at most every last_used_every_s.
  *   may_block  false: answer from memory only, or ERR_WOULD_BLOCK
  * ERR_UNAUTHORIZED; ERR_WOULD_BLOCK; storage errors
  */
 enum err issuer_alive(struct issuer *issuer, const struct issuer_token *token, bool may_block);
 
-/* Tell the issuer that token rows or users were deleted in this process: nothing found alive before is believed any more. */
+/*
+ * Tell the issuer that token rows or users were deleted in this process: nothing found alive before is believed any
+ * more.
+ */
 void issuer_revoked(struct issuer *issuer);
 
 /* Delete rows of tokens that expired, leeway included, up to batch of them. */

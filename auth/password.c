@@ -38,7 +38,9 @@ static int cost_of(const char *hash)
     return (hash[4] - '0') * 10 + (hash[5] - '0');
 }
 
-/* The hash of password with the cost and salt at the start of setting; borrowed from data. NULL when setting is none. */
+/*
+ * The hash of password with the cost and salt at the start of setting; borrowed from data. NULL when setting is none.
+ */
 static const char *compute(const char *password, const char *setting, struct crypt_data *data)
 {
     const char *hash = crypt_r(password, setting, data);

@@ -19,8 +19,9 @@
 enum err password_hash(const char *password, int cost, char **hash);
 
 /*
- * Compare password with a hash in $2a$, $2b$ or $2y$ form of any cost up to PASSWORD_COST_MAX, in constant time. A password longer than
- * any that can be set costs the same and fails. ERR_UNAUTHORIZED when it is not that password or the hash is none of these.
+ * Compare password with a hash in $2a$, $2b$ or $2y$ form of any cost up to PASSWORD_COST_MAX, in constant time. A
+ * password longer than any that can be set costs the same and fails. ERR_UNAUTHORIZED when it is not that password or
+ * the hash is none of these.
  */
 enum err password_check(const char *password, const char *hash);
 

@@ -9,9 +9,9 @@
 #include "lib/err.h"
 
 /*
- * Log a person in (tenant ""): check the password, sign, then in one transaction note the login, insert the token row and delete the oldest sessions
- * over the limit. A user that is deleted, or whose password changes, while this runs gets no live token. An unknown user costs the time of
- * a known one.
+ * Log a person in (tenant ""): check the password, sign, then in one transaction note the login, insert the token row
+ * and delete the oldest sessions over the limit. A user that is deleted, or whose password changes, while this runs
+ * gets no live token. An unknown user costs the time of a known one.
  *   cost       of the dummy work for unknown users: the configured one
  *   no_expiry  the token never expires
  * The caller frees *token (mem_wipe). ERR_UNAUTHORIZED; ERR_SIGN; storage errors

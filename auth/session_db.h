@@ -25,7 +25,10 @@ enum err session_db_touch_user(struct db *db, const char *user_id, const char *h
 
 enum err session_db_insert(struct db *db, const struct session_row *row);
 
-/* Delete the sessions of a user but the one called keep and the max - 1 newest others; named rows stay and do not count. */
+/*
+ * Delete the sessions of a user but the one called keep and the max - 1 newest others; named rows stay and do not
+ * count.
+ */
 enum err session_db_trim(struct db *db, const char *user_id, const char *keep, int64_t max, int64_t *deleted);
 
 /* Delete a token of the user, named or not. */

@@ -37,8 +37,8 @@ struct user_new {
 #define USER_WHY_SIZE 256
 
 /*
- * Check e-mail and password by the contract's rules, in its order and with its texts: "email: ...; password: ...." in why (contract/useradm 5).
- * Either may be NULL: it is not looked at then.
+ * Check e-mail and password by the contract's rules, in its order and with its texts: "email: ...; password: ...." in
+ * why (contract/useradm 5). Either may be NULL: it is not looked at then.
  * ERR_INVALID; ERR_PASSWORD_SHORT and ERR_PASSWORD_LONG once the field rules pass (why then is their text)
  */
 enum err user_check(const char *email, const char *password, char why[USER_WHY_SIZE]);
@@ -63,7 +63,8 @@ enum err user_list(struct db *db, const char *tenant, struct user ***out, size_t
 void user_list_free(struct user ***users, size_t n);
 
 /*
- * Set a new password and delete all tokens of the user, in one transaction. Applies the rules of user_check() and the similarity rule.
+ * Set a new password and delete all tokens of the user, in one transaction. Applies the rules of user_check() and the
+ * similarity rule.
  *   why  as user_create()
  * ERR_USER_NOT_FOUND, ERR_PASSWORD_SIMILAR
  */

@@ -9,7 +9,10 @@
 #include "lib/mem.h"
 #include "tests/support.h"
 
-/* "allmine" by Go's bcrypt, whose test has it as $2a$10$; all three prefixes stand for the same function of ASCII passwords. */
+/*
+ * "allmine" by Go's bcrypt, whose test has it as $2a$10$; all three prefixes stand for the same function of ASCII
+ * passwords.
+ */
 static const char *const of_allmine[] = {
     "$2a$10$XajjQvNhvvRt5GSeFk1xFeyqRrsxkhBkUiQeg0dt.wU1qD4aFDcga",
     "$2b$10$XajjQvNhvvRt5GSeFk1xFeyqRrsxkhBkUiQeg0dt.wU1qD4aFDcga",

@@ -10,7 +10,9 @@
 
 static enum cmd_exit storage_failed(const struct cmd *cmd, enum err e)
 {
-    if (e == ERR_SCHEMA_OLD || e == ERR_SCHEMA_NEWER)
+    if (e == ERR_SCHEMA_NEWER)
+        return CMD_SCHEMA; /* logged, with the step that is not known */
+    if (e == ERR_SCHEMA_OLD)
         return cmd_fail(cmd, CMD_SCHEMA, "%s", err_text(e));
     if (e == ERR_DB_UNREACHABLE)
         return cmd_fail(cmd, CMD_DATABASE, "the database does not answer");

@@ -129,7 +129,7 @@ static enum err fail(struct postgres *db, const PGresult *result, const char *sq
     if (e == ERR_DB_RETRY)
         log_debug("database statement lost a race", LOG_STR("error", error), LOG_STR("sql", sql));
     else if (e == ERR_SCHEMA_OLD)
-        log_warn("a database table is missing", LOG_STR("error", error));
+        log_debug("a database table is missing", LOG_STR("error", error));
     else
         log_error("database statement failed", LOG_STR("engine", "postgresql"), LOG_STR("error", error),
                   LOG_STR("code", state), LOG_STR("sql", sql));

@@ -61,7 +61,7 @@ static enum err fail(struct sqlite *db, int rc, const char *sql)
         return ERR_DB_RETRY;
     }
     if (rc == SQLITE_ERROR && strncmp(error, "no such table", strlen("no such table")) == 0) {
-        log_warn("a database table is missing", LOG_STR("error", error));
+        log_debug("a database table is missing", LOG_STR("error", error));
         return ERR_SCHEMA_OLD;
     }
     log_error("database statement failed", LOG_STR("engine", "sqlite"), LOG_STR("error", error), LOG_INT("code", rc),

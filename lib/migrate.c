@@ -41,7 +41,7 @@ static enum err check_known(struct db *db, const struct migration *list, size_t 
     while (db_rows_next(rows)) {
         if (is_listed(list, db_rows_text(rows, 0)))
             continue;
-        log_warn("unknown migration in the database", LOG_STR("name", db_rows_text(rows, 0)));
+        log_error(err_text(ERR_SCHEMA_NEWER), LOG_STR("migration", db_rows_text(rows, 0)));
         return ERR_SCHEMA_NEWER;
     }
     *present = db_rows_count(rows);

@@ -1,0 +1,727 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command line from outside: results, refusals, exit codes, what goes to stdout and what to stderr."""
+import concurrent.futures
+import json
+import os
+import pty
+import re
+import select
+import signal
+import socket
+import sqlite3
+import stat
+import subprocess
+import time
+import unittest
+
+import mintd
+from mintd import DEADLINE, Case, both_engines, eventually, psql, request
+
+UUID = re.compile(r"^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\n$")
+COMMANDS = ("server", "migrate", "user create", "user set-password", "user list", "user delete", "keys generate",
+            "keys list", "keys check", "token inspect", "config check", "version")
+TYPES = {"rsa2048": "RS256", "rsa3072": "RS256", "rsa4096": "RS256", "es256": "ES256", "es384": "ES384",
+         "es512": "ES512", "ed25519": "EdDSA"}
+
+
+class Help(Case):
+    def test_program_without_a_command_shows_all_of_them(self):
+        for args in ((), ("--help",), ("-h",), ("help",)):
+            shown = self.mintd(*args)
+            self.assertEqual(shown.stderr, "")
+            for command in COMMANDS:
+                self.assertIn(f"  {command} ", shown.stdout)
+
+    def test_every_command_explains_itself_with_examples(self):
+        for command in COMMANDS:
+            shown = self.mintd(*command.split(), "--help").stdout
+            self.assertIn(f"Usage: mintd {command}", shown)
+            self.assertIn("\nExamples:\n  ", shown)
+            self.assertEqual(self.mintd("help", *command.split()).stdout, shown)
+
+    def test_group_shows_its_commands_only(self):
+        for args in (("keys",), ("keys", "--help")):
+            shown = self.mintd(*args).stdout
+            self.assertIn("keys generate", shown)
+            self.assertNotIn("user create", shown)
+
+    def test_help_shows_defaults(self):
+        self.assertIn("(default 127.0.0.1:8081)", self.mintd("server", "--help").stdout)
+
+    def test_wrong_lines_are_refused_with_one_line(self):
+        for args, part in (
+                (("sever",), 'did you mean "server"?'),
+                (("user", "creat"), 'did you mean "user create"?'),
+                (("frobnicate",), "see mintd --help"),
+                (("user", "create", "--emial", "x"), "did you mean --email?"),
+                (("user", "create", "--zzzzzzzz"), "see mintd user create --help"),
+                (("user", "create"), "needs --email EMAIL"),
+                (("user", "create", "--email"), "--email needs a value"),
+                (("user", "list", "all"), 'does not take "all"'),
+                (("token", "inspect"), "needs TOKEN|-"),
+                (("keys", "generate"), "needs --type TYPE"),
+                (("user", "delete"), "either --email or --id"),
+                (("user", "delete", "--email", "a@b.c", "--id", "1"), "either --email or --id"),
+                (("version", "--output", "xml"), "must be text or json")):
+            self.fails_with_one_line(self.mintd(*args, expect=1), part)
+
+    def test_version(self):
+        text = self.mintd("version").stdout
+        self.assertRegex(text, r"^\S+\n$")
+        self.assertEqual(self.mintd("--version").stdout, text)
+        self.assertEqual(self.mintd("-v").stdout, text)
+        self.assertEqual(json.loads(self.mintd("version", "--output=json").stdout), {"version": text.strip()})
+
+    def test_output_that_cannot_be_written_is_an_error(self):
+        with open("/dev/full", "w", encoding="ascii") as full:
+            done = subprocess.run([os.path.join(mintd.BUILD, "mintd"), "version"], stdout=full, stderr=subprocess.PIPE,
+                                  env=self.env, check=False, timeout=DEADLINE)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn(b"cannot be written", done.stderr)
+
+
+class Refusals(Case):
+    """What stops a server: one line, the right code, nothing made and nothing listening."""
+
+    def refuses(self, code, *parts, args=(), env=None):
+        done = self.mintd("server", *args, env=env, expect=code)
+        self.fails_with_one_line(done, *parts)
+
+    def test_configuration(self):
+        self.prepare()
+        for text, part in (("listne: :1", "did you mean listen?"), ("useradm: {jwt_exp_timeout: 0}", "from 1 to"),
+                           ("a: [", "line 2"), ("listen: :1\nlisten: :2", "there already"), ("- a", "list of keys")):
+            self.refuses(1, part, "bad.yaml", args=("--config", self.write("bad.yaml", text)))
+        self.refuses(1, "No such file", args=("--config", self.path("none.yaml")))
+        self.refuses(1, "USERADM_JWT_LEEWAY", "from 0 to 300", env={"USERADM_JWT_LEEWAY": "x"})
+        self.refuses(1, "key=listen", args=("--listen", "nonsense"))
+        self.refuses(1, "device service", args=("--role", "deviceauth"))
+        self.refuses(1, "--role", args=("--role", "other"))
+
+    def test_keys(self):
+        self.mintd("migrate")
+        self.refuses(4, self.path("keys"), "cannot be read")
+        os.mkdir(self.path("keys"))
+        self.refuses(4, "no usable signing key")
+        self.generate()
+        self.refuses(4, "capture group", env={"USERADM_SERVER_PRIV_KEY_FILENAME_PATTERN": "private"})
+        self.refuses(4, "does not compile", env={"USERADM_SERVER_PRIV_KEY_FILENAME_PATTERN": "(a"})
+
+    def test_database(self):
+        self.generate()
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        self.refuses(2, "cannot be opened", args=("--db", f"postgresql://joe:hunter2@127.0.0.1:{port}/x"))
+        self.refuses(2, "must start with sqlite:", args=("--db", "mysql://x"))
+        self.fails_with_one_line(self.mintd("migrate", "--db", "sqlite:/nonexistent/x.db", expect=2), "No such file")
+        self.refuses(2, "there is no database", "migrate")
+        self.assertEqual(os.listdir(self.dir), ["keys"])
+
+    def test_nothing_is_made_when_the_keys_are_bad(self):
+        self.refuses(4, "cannot be read", args=("--automigrate",))
+        self.assertEqual(os.listdir(self.dir), [])
+
+    def test_password_of_the_database_is_never_shown(self):
+        self.generate()
+        done = self.mintd("server", "--db", "postgresql://joe:hunter2@127.0.0.1:1/x", expect=2)
+        self.assertNotIn("hunter2", done.stdout + done.stderr)
+        shown = self.mintd("config", "check", "--db", "postgresql://joe:hunter2@127.0.0.1:1/x", expect=2)
+        self.assertNotIn("hunter2", shown.stdout + shown.stderr)
+        self.assertIn("postgresql://joe:***@127.0.0.1:1/x", shown.stdout)
+
+    def test_address_in_use(self):
+        self.prepare()
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            taken.listen()
+            port = taken.getsockname()[1]
+            done = self.mintd("server", "--listen", f"127.0.0.1:{port}", expect=4)
+        self.assertIn("cannot listen", done.stderr)
+        self.assertNotIn("serving", done.stderr)
+
+
+@both_engines
+class Schema(Case):
+    def run_sql(self, sql):
+        if self.engine == "sqlite":
+            with sqlite3.connect(self.db[len("sqlite:"):]) as db:
+                db.execute(sql)
+            db.close()
+        else:
+            psql("SET search_path=" + re.search(r"search_path%3D(\w+)", self.db)[1] + "; " + sql)
+
+    def test_migrate_twice(self):
+        first = self.mintd("migrate")
+        self.assertEqual(first.stdout, "")
+        self.assertIn("migration applied", first.stderr)
+        self.assertNotIn("migration applied", self.mintd("migrate").stderr)
+
+    def test_migrate_needs_no_keys(self):
+        self.mintd("migrate", env={"USERADM_KEY_DIRECTORY": "/nonexistent"})
+
+    def test_old_schema_is_refused_without_automigrate(self):
+        self.generate()
+        if self.engine == "sqlite":
+            self.write(os.path.basename(self.db), "")
+        done = self.mintd("server", expect=3)
+        self.assertIn("run migrate, or start with --automigrate", done.stderr)
+        done = self.mintd("user", "list", expect=3)
+        self.assertIn("run migrate", done.stderr)
+
+    def test_automigrate(self):
+        self.generate()
+        server = self.serve("--automigrate")
+        self.assertTrue(server.line("migration applied"))
+        self.create_user()
+        server.login("alice@example.com", "correct horse")
+
+    def test_newer_schema_is_refused_by_all(self):
+        self.prepare()
+        self.run_sql("INSERT INTO schema_migrations (name, applied_ms) VALUES ('9999_from_the_future', 0)")
+        for command in (("server",), ("server", "--automigrate"), ("migrate",), ("user", "list")):
+            self.fails_with_one_line(self.mintd(*command, expect=3), "newer than this program", "9999_from_the_future")
+        self.useradm("migrate", expect=6)
+
+
+@both_engines
+class Users(Case):
+    def setUp(self):
+        super().setUp()
+        self.mintd("migrate")
+
+    def test_create_prints_the_id_and_nothing_else(self):
+        done = self.mintd("user", "create", "--email", "Alice@Example.com", "--password=correct horse")
+        self.assertRegex(done.stdout, UUID)
+        self.assertEqual(done.stderr, "")
+        users = json.loads(self.mintd("user", "list", "--json").stdout)
+        self.assertEqual([(u["id"], u["email"]) for u in users], [(done.stdout.strip(), "alice@example.com")])
+        self.assertIn("alice@example.com", self.mintd("user", "list").stdout)
+
+    def test_create_with_an_id_of_ones_own(self):
+        done = self.mintd("user", "create", "-id", "123456", "-email", "a@b.cd", "-password", "correct horse")
+        self.assertEqual(done.stdout, "123456\n")
+
+    def test_create_refuses(self):
+        self.create_user("taken@example.com")
+        for email, password, part in (
+                ("taken@example.com", "correct horse", "creating user failed: user with a given email already exists"),
+                ("nonsense", "correct horse", "user validation failed: email: must be a valid email address."),
+                ("a@b.cd", "short", "user validation failed: password: must be minimum 8 characters long"),
+                ("a@b.cd", "x" * 73, "user validation failed: password: must be no longer than 72 bytes"),
+                ("a@b", "\u00e4" * 8, "email: must be a valid email address; password: must contain ASCII")):
+            done = self.mintd("user", "create", "--email", email, "--password", password, expect=5)
+            self.fails_with_one_line(done, part)
+
+    def test_password_from_stdin(self):
+        args = ("user", "create", "--email", "a@b.cd", "--password-stdin")
+        self.fails_with_one_line(self.mintd(*args, stdin="short\n", expect=5), "minimum 8 characters")
+        self.fails_with_one_line(self.mintd(*args, stdin="a\0b\n", expect=5), "no password could be read")
+        self.fails_with_one_line(self.mintd(*args, stdin="x" * 5000, expect=5), "no password could be read")
+        self.mintd(*args, stdin="correct horse\nmore lines\n")
+
+    def test_without_a_terminal_nothing_is_asked(self):
+        self.fails_with_one_line(self.mintd("user", "create", "--email", "a@b.cd", expect=5), "stdin is not a terminal")
+
+    def test_set_password_refuses(self):
+        self.create_user("joe@example.com")
+        for email, password, part in (("nobody@example.com", "correct horse", "user not found"),
+                                      ("joe@example.com", "short", "minimum 8 characters"),
+                                      ("joe@example.com", "joe@example", "too similar to the email")):
+            done = self.mintd("user", "set-password", "--email", email, "--password", password, expect=7)
+            self.fails_with_one_line(done, "setting password failed: ", part)
+
+    def test_set_password_is_silent(self):
+        self.create_user()
+        done = self.mintd("user", "set-password", "--email", "ALICE@example.com", "--password", "another horse")
+        self.assertEqual(done.stdout + done.stderr, "")
+
+    def test_delete_by_email_and_by_id(self):
+        self.create_user("a@example.com")
+        other = self.create_user("b@example.com")
+        self.mintd("user", "delete", "--email", "A@example.com")
+        self.mintd("user", "delete", "--id", other)
+        self.assertEqual(json.loads(self.mintd("user", "list", "--json").stdout), [])
+        self.fails_with_one_line(self.mintd("user", "delete", "--id", other, expect=5), "user not found")
+        self.fails_with_one_line(self.mintd("user", "delete", "--email", "a@example.com", expect=5), "user not found")
+
+
+class Prompt(Case):
+    """Passwords typed at a terminal."""
+
+    def setUp(self):
+        super().setUp()
+        self.mintd("migrate")
+
+    def start(self, *args):
+        ours, theirs = pty.openpty()
+        self.addCleanup(os.close, ours)
+        process = subprocess.Popen([os.path.join(mintd.BUILD, "mintd"), *args], env=self.env, cwd=self.dir,
+                                   stdin=theirs, stdout=subprocess.PIPE, stderr=theirs, start_new_session=True)
+        os.close(theirs)
+        self.addCleanup(process.stdout.close)
+        return process, ours
+
+    def read_until(self, terminal, text):
+        seen = b""
+        end = time.monotonic() + DEADLINE
+        while text not in seen and time.monotonic() < end:
+            if select.select([terminal], [], [], 0.1)[0]:
+                seen += os.read(terminal, 4096)
+        self.assertIn(text, seen)
+        return seen
+
+    @staticmethod
+    def rest(terminal):
+        seen = b""
+        try:
+            while select.select([terminal], [], [], 0.1)[0]:
+                part = os.read(terminal, 4096)
+                if not part:
+                    break
+                seen += part
+        except OSError:
+            pass
+        return seen
+
+    def test_it_is_asked_on_stderr_and_not_shown(self):
+        process, terminal = self.start("user", "create", "--email", "a@b.cd")
+        self.read_until(terminal, b"Enter password: ")
+        os.write(terminal, b"correct horse\n")
+        out = process.stdout.read().decode()
+        self.assertEqual(process.wait(DEADLINE), 0)
+        self.assertRegex(out, UUID)
+        self.assertNotIn(b"horse", self.rest(terminal))
+
+    def test_an_empty_flag_asks_too(self):
+        self.create_user("a@b.cd")
+        process, terminal = self.start("user", "set-password", "--email", "a@b.cd", "--password", "")
+        self.read_until(terminal, b"Enter password: ")
+        os.write(terminal, b"short\n")
+        self.assertEqual(process.wait(DEADLINE), 7)
+
+    def test_an_interrupt_gives_the_terminal_its_echo_back(self):
+        process, terminal = self.start("user", "create", "--email", "a@b.cd")
+        self.read_until(terminal, b"Enter password: ")
+        import termios
+        echo = lambda: termios.tcgetattr(terminal)[3] & termios.ECHO
+        self.assertFalse(echo())
+        process.send_signal(signal.SIGINT)
+        self.assertEqual(process.wait(DEADLINE), -signal.SIGINT)
+        self.assertTrue(echo())
+
+
+class Secrets(Case):
+    def test_password_leaves_the_process_list(self):
+        """A database that accepts and never answers holds the command where its line can be read."""
+        with socket.socket() as silent:
+            silent.bind(("127.0.0.1", 0))
+            silent.listen()
+            url = f"postgresql://joe@127.0.0.1:{silent.getsockname()[1]}/x"
+            process = subprocess.Popen([os.path.join(mintd.BUILD, "mintd"), "user", "create", "--email", "a@b.cd",
+                                        "--password", "hunter2hunter2", "--db", url], env=self.env,
+                                       stderr=subprocess.DEVNULL)
+            silent.settimeout(DEADLINE)
+            connection, _ = silent.accept()
+            with connection, open(f"/proc/{process.pid}/cmdline", "rb") as file:
+                line = file.read()
+            process.kill()
+            process.wait(DEADLINE)
+        self.assertIn(b"a@b.cd", line)
+        self.assertNotIn(b"hunter2", line)
+
+    def test_server_cannot_be_dumped(self):
+        self.prepare()
+        server = self.serve()
+        with open(f"/proc/{server.process.pid}/limits", encoding="ascii") as file:
+            self.assertRegex(file.read(), r"Max core file size +0 +0 ")
+
+    def test_no_secret_reaches_the_log(self):
+        self.prepare()
+        server = self.serve("--debug")
+        token = server.login("alice@example.com", "correct horse")
+        server.login("alice@example.com", "battery staple", expect=401)
+        self.assertEqual(server.verify(token), 200)
+        self.assertEqual(server.verify(token[:-4] + "AAAA"), 401)
+        server.stop()
+        text = "".join(server.log)
+        for secret in ("correct horse", "battery staple", token, token.split(".")[2], "Basic ", "PRIVATE KEY"):
+            self.assertNotIn(secret, text)
+
+
+class Keys(Case):
+    def files(self):
+        return sorted(os.listdir(self.path("keys")))
+
+    def test_every_type_can_be_made_and_used(self):
+        for kid, (key_type, alg) in enumerate(TYPES.items(), 1):
+            done = self.mintd("keys", "generate", "--type", key_type)
+            path = self.path("keys", f"private.id.{kid}.pem")
+            self.assertEqual(done.stdout, f"{path} kid {kid}\n")
+            self.assertEqual(stat.S_IMODE(os.stat(path).st_mode), 0o600)
+            listed = {row["kid"]: row for row in json.loads(self.mintd("keys", "list", "--json").stdout)}
+            self.assertEqual((listed[kid]["alg"], listed[kid]["state"]), (alg, "signing"))
+            self.assertRegex(listed[kid]["thumbprint"], r"^[\w-]{43}$")
+        self.assertEqual(len(self.files()), len(TYPES))
+        self.assertIn("7 key files are good; kid 7 signs with EdDSA", self.mintd("keys", "check").stdout)
+
+    def test_directory_is_made_private_and_said_so(self):
+        done = self.mintd("keys", "generate", "--type", "es256")
+        self.assertIn("made the key directory", done.stderr)
+        self.assertEqual(stat.S_IMODE(os.stat(self.path("keys")).st_mode), 0o700)
+        self.assertEqual(self.mintd("keys", "generate", "--type", "es256").stderr, "")
+
+    def test_nothing_is_overwritten(self):
+        self.generate(kid=7)
+        with open(self.path("keys", "private.id.7.pem"), encoding="ascii") as file:
+            before = file.read()
+        self.fails_with_one_line(self.mintd("keys", "generate", "--type", "es256", "--kid", "7", expect=4), "the id 7 already")
+        out = self.path("keys", "private.id.7.pem")
+        self.fails_with_one_line(self.mintd("keys", "generate", "--type", "es256", "--out", out, expect=4), "exists already")
+        with open(out, encoding="ascii") as file:
+            self.assertEqual(file.read(), before)
+        self.assertEqual(self.files(), ["private.id.7.pem"])
+
+    def test_other_spelling_of_a_taken_id(self):
+        self.generate(kid=7)
+        os.rename(self.path("keys", "private.id.7.pem"), self.path("keys", "private.id.007.pem"))
+        self.mintd("keys", "generate", "--type", "es256", "--kid", "7", expect=4)
+        self.assertEqual(self.generate(), 8)
+
+    def test_links_to_nowhere_are_not_followed(self):
+        os.mkdir(self.path("keys"))
+        os.symlink(self.path("elsewhere"), self.path("keys", "key.pem"))
+        self.mintd("keys", "generate", "--type", "es256", "--out", self.path("keys", "key.pem"), expect=4)
+        self.assertFalse(os.path.exists(self.path("elsewhere")))
+
+    def test_kid_must_be_one(self):
+        for kid in ("0", "-1", "2147483648", "99999999999999999999", "7x", "", " 7", "1e3"):
+            self.fails_with_one_line(self.mintd("keys", "generate", "--type", "es256", f"--kid={kid}", expect=1), "--kid")
+        self.generate(kid=2147483647)
+        self.fails_with_one_line(self.mintd("keys", "generate", "--type", "es256", expect=4), "no key id after")
+
+    def test_type_must_be_one(self):
+        self.fails_with_one_line(self.mintd("keys", "generate", "--type", "rsa1024", expect=1), "must be rsa2048")
+        self.assertFalse(os.path.exists(self.path("keys")))
+
+    def test_concurrent_ones_never_take_the_same_id(self):
+        with concurrent.futures.ThreadPoolExecutor(12) as pool:
+            kids = list(pool.map(lambda _: self.generate("ed25519"), range(24)))
+        self.assertEqual(sorted(kids), list(range(1, 25)))
+        self.assertEqual(len(self.files()), 24)
+        self.mintd("keys", "check")
+
+    def test_name_follows_the_pattern(self):
+        pattern = {"USERADM_SERVER_PRIV_KEY_FILENAME_PATTERN": r"^key-(\d+)\.k$"}
+        self.assertIn("key-1.k kid 1\n", self.mintd("keys", "generate", "--type", "es256", env=pattern).stdout)
+        for odd in (r"(key|private)\.([0-9]*)", r"k.y[0-9]\.([0-9]*)", r"([a-f0-9]+)\.pem"):
+            env = {"USERADM_SERVER_PRIV_KEY_FILENAME_PATTERN": odd}
+            self.fails_with_one_line(self.mintd("keys", "generate", "--type", "es256", env=env, expect=1), "--out FILE")
+
+    def test_default_key_by_out(self):
+        done = self.mintd("keys", "generate", "--type", "es256", "--out", self.path("private.pem"))
+        self.assertEqual(done.stdout, self.path("private.pem") + "\n")
+        env = {"USERADM_KEY_DIRECTORY": self.dir}
+        self.assertEqual([row["kid"] for row in json.loads(self.mintd("keys", "list", "--json", env=env).stdout)], [0])
+
+    def test_check_and_list_tell_bad_files(self):
+        self.generate()
+        with open(self.path("keys", "private.id.9.pem"), "w", encoding="ascii") as file:
+            file.write("not a key")
+        listed = {row["file"]: row for row in json.loads(self.mintd("keys", "list", "--json").stdout)}
+        self.assertEqual(listed["private.id.9.pem"]["state"], "refused")
+        self.assertIn("no PEM private key", listed["private.id.9.pem"]["reason"])
+        self.assertEqual(listed["private.id.1.pem"]["state"], "signing")
+        self.assertRegex(self.mintd("keys", "list").stdout, r"private\.id\.9\.pem +- +- +refused +- +no PEM")
+        done = self.mintd("keys", "check", expect=4)
+        self.assertIn("1 of 2 key files cannot be used", done.stderr)
+        self.assertIn("private.id.9.pem", done.stderr)
+
+    def test_list_without_keys(self):
+        self.fails_with_one_line(self.mintd("keys", "list", expect=4), "cannot be read")
+
+
+class Token(Case):
+    def setUp(self):
+        super().setUp()
+        self.prepare()
+        self.server = self.serve()
+        self.token = self.server.login("alice@example.com", "correct horse")
+
+    def inspect(self, token, expect, **more):
+        return self.mintd("token", "inspect", "-", stdin=token + "\n", expect=expect, **more).stdout
+
+    def test_a_good_one(self):
+        shown = self.mintd("token", "inspect", self.token).stdout
+        for part in ('"kid"            1', '"alg"            "ES256"', "signature  good: kid 1, ES256", "claims     good",
+                     "alive      yes", '"mender.*"'):
+            self.assertIn(part, shown)
+        self.assertRegex(shown, r'"exp" +\d+  2\d\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ')
+        self.assertEqual(self.inspect(self.token, 0), shown)
+
+    def test_a_revoked_one(self):
+        reply = request(self.server.public, "POST", mintd.USERADM + "/auth/logout", bearer=self.token)
+        self.assertEqual(reply.status, 202)
+        self.assertIn("alive      no", self.inspect(self.token, 1))
+
+    def test_a_forged_one(self):
+        head, claims, signature = self.token.split(".")
+        forged = ".".join((head, claims, ("A" if signature[0] != "A" else "B") + signature[1:]))
+        self.assertIn("signature  bad", self.inspect(forged, 1))
+
+    def test_an_expired_one(self):
+        shown = self.inspect(self.token, 0)
+        expiry = int(re.search(r'"exp" +(\d+)', shown)[1])
+        late = self.mintd_at(expiry, "token", "inspect", self.token)
+        self.assertEqual(late.returncode, 1)
+        self.assertIn("claims     expired", late.stdout)
+
+    def mintd_at(self, seconds, *args):
+        """Run at another time."""
+        when = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(seconds))
+        return subprocess.run(["faketime", when, os.path.join(mintd.BUILD, "mintd"), *args], env=self.env, text=True,
+                              capture_output=True, cwd=self.dir, timeout=DEADLINE, check=False)
+
+    def test_without_keys_or_database(self):
+        done = self.mintd("token", "inspect", self.token, env={"USERADM_KEY_DIRECTORY": "/nonexistent"}, expect=1)
+        self.assertIn('"mender.*"', done.stdout)
+        self.assertIn("signature  not checked", done.stdout)
+        shown = self.inspect(self.token, 0, env={"MINTD_DB": "sqlite:" + self.path("none.db")})
+        self.assertIn("alive      not known", shown)
+        self.assertFalse(os.path.exists(self.path("none.db")))
+
+    def test_what_is_no_token(self):
+        for text in ("", "abc", "a.b.c", "..", self.token.rsplit(".", 1)[0], "x" * 20000):
+            done = self.mintd("token", "inspect", "-", stdin=text, expect=1)
+            self.fails_with_one_line(done, "not a token")
+
+    def test_strangers_text_does_not_steer_the_terminal(self):
+        part = lambda text: mintd.base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+        evil = part('{"alg":"\\u001b[2J"}') + "." + part('{"\\u001b]0;x":"\u009b2J","exp":99999999999999999}') + ".AA"
+        shown = self.inspect(evil, 1)
+        self.assertNotIn("\x1b", shown)
+        self.assertNotIn("\x9b", shown)
+
+
+@both_engines
+class BesideServer(Case):
+    """Commands on the database of running servers."""
+
+    def setUp(self):
+        super().setUp()
+        self.user = self.prepare()
+        self.servers = [self.serve(), self.serve()]
+        self.token = self.servers[0].login("alice@example.com", "correct horse")
+        self.assertEqual([s.verify(self.token) for s in self.servers], [200, 200])
+
+    def dies_within_a_second(self):
+        start = time.monotonic()
+        self.assertTrue(eventually(lambda: all(s.verify(self.token) == 401 for s in self.servers), 5.0))
+        self.assertLess(time.monotonic() - start, 1.5)
+
+    def test_set_password_kills_tokens(self):
+        self.mintd("user", "set-password", "--email", "alice@example.com", "--password", "another horse")
+        self.dies_within_a_second()
+        for server in self.servers:
+            server.login("alice@example.com", "correct horse", expect=401)
+            self.assertEqual(server.verify(server.login("alice@example.com", "another horse")), 200)
+
+    def test_delete_kills_tokens(self):
+        self.mintd("user", "delete", "--id", self.user)
+        self.dies_within_a_second()
+        self.servers[1].login("alice@example.com", "correct horse", expect=401)
+
+    def test_new_user_can_log_in_at_once(self):
+        self.create_user("bob@example.com", "yet another horse")
+        for server in self.servers:
+            server.login("bob@example.com", "yet another horse")
+
+    def test_logout_on_one_server_is_seen_by_the_other(self):
+        reply = request(self.servers[1].public, "POST", mintd.USERADM + "/auth/logout", bearer=self.token)
+        self.assertEqual(reply.status, 202)
+        self.dies_within_a_second()
+
+    def test_generated_key_signs(self):
+        kid = self.generate("ed25519")
+        self.assertTrue(eventually(lambda: f'"kid":{kid}' in self.header(self.servers[0])))
+        self.assertEqual(self.servers[0].verify(self.token), 200)
+
+    @staticmethod
+    def header(server):
+        token = server.login("alice@example.com", "correct horse")
+        return mintd.base64.urlsafe_b64decode(token.split(".")[0] + "==").decode()
+
+
+class Signals(Case):
+    def test_term_and_int_stop_with_code_0(self):
+        self.prepare()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            server = self.serve()
+            self.assertEqual(server.stop(number), 0)
+            self.assertTrue(server.line("stopped"))
+
+    def test_hup_looks_at_the_keys(self):
+        self.prepare()
+        server = self.serve()
+        self.generate(kid=5)
+        server.send(signal.SIGHUP)
+        server.wait_line("key accepted", "kid=5")
+        self.assertEqual(server.verify(server.login("alice@example.com", "correct horse")), 200)
+
+    def test_second_signal_does_not_wait(self):
+        self.prepare()
+        server = self.serve(env={"MINTD_STOP_TIMEOUT_S": "3600", "MINTD_BODY_TIMEOUT_S": "3600"})
+        host, port = server.public.split(":")
+        with socket.create_connection((host, int(port)), timeout=DEADLINE) as slow:
+            slow.sendall(b"POST /api/management/v1/useradm/auth/login HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n"
+                         b"Expect: 100-continue\r\n\r\n")
+            self.assertIn(b"100", slow.recv(100))
+            server.send(signal.SIGTERM)
+            server.wait_line("stopping")
+            code = eventually(lambda: server.process.poll() if server.process.poll() is not None
+                              else server.send(signal.SIGTERM))
+        self.assertIn(code, (-signal.SIGTERM, 0))
+        server._reader.join(DEADLINE)
+        self._cleanups.pop()  # its exit code was the point
+        server.process.stderr.close()
+
+
+class Config(Case):
+    def test_check_prints_what_is_in_effect_and_reads_it_back(self):
+        self.prepare()
+        file = self.write("mintd.yaml", "useradm:\n  jwt_issuer: from-file\n  jwt_leeway: 7\n")
+        shown = self.mintd("config", "check", "--config", file, env={"USERADM_JWT_LEEWAY": "9"})
+        self.assertEqual(shown.stderr, "")
+        self.assertIn('jwt_issuer: "from-file"', shown.stdout)
+        self.assertIn("jwt_leeway: 9", shown.stdout)
+        again = self.write("again.yaml", shown.stdout)
+        self.assertEqual(self.mintd("config", "check", "--config", again).stdout.split("\n")[1:],
+                         shown.stdout.split("\n")[1:])
+
+    def test_check_finds_all_faults(self):
+        done = self.mintd("config", "check", expect=4)
+        self.assertIn("key directory cannot be read", done.stderr)
+        self.assertIn("there is no database", done.stderr)
+        self.assertEqual(os.listdir(self.dir), [])
+
+    def test_flag_over_environment_over_file(self):
+        self.prepare()
+        file = self.write("mintd.yaml", "listen: :1\ninternal_listen: ':2'\nlog_level: error\n")
+        env = {"MINTD_INTERNAL_LISTEN": ":3", "MINTD_LISTEN": ":4", "MINTD_LOG_FORMAT": ""}
+        shown = self.mintd("config", "check", "--config", file, "--log-format", "json", env=env).stdout
+        for part in ('\nlisten: ":4"', '\ninternal_listen: ":3"', '\nlog_level: "error"', '\nlog_format: "json"'):
+            self.assertIn(part, shown)
+
+    def test_json_log(self):
+        self.prepare()
+        env = {**self.env, "MINTD_LOG_FORMAT": "json"}
+        process = subprocess.Popen([os.path.join(mintd.BUILD, "mintd"), "server"], env=env, cwd=self.dir, text=True,
+                                   stderr=subprocess.PIPE)
+        lines = iter(process.stderr.readline, "")
+        serving = next(line for line in map(json.loads, lines) if line["msg"] == "serving")
+        process.terminate()
+        self.assertEqual(process.wait(DEADLINE), 0)
+        process.stderr.close()
+        self.assertRegex(serving["listen"], r"^127\.0\.0\.1:[1-9]\d*$")
+
+
+class Useradm(Case):
+    """Under the name of the original: contract/useradm 7."""
+
+    def setUp(self):
+        super().setUp()
+        os.mkdir(self.path("rsa"))
+        self.key = self.path("rsa", "private.pem")
+        self.mintd("keys", "generate", "--type", "rsa2048", "--out", self.key)
+        for name in ("USERADM_KEY_DIRECTORY", "MINTD_LISTEN", "MINTD_INTERNAL_LISTEN", "MINTD_DB"):
+            del self.env[name]
+        self.env.update({"USERADM_SERVER_PRIV_KEY_PATH": self.key, "USERADM_LISTEN": "127.0.0.1:0", "USERADM_DB": self.db})
+
+    def test_create_user(self):
+        self.useradm("migrate")
+        done = self.useradm("create-user", "--username", "Joe@Example.com", "--password=correct horse")
+        self.assertRegex(done.stdout, UUID)
+        done = self.useradm("create-user", "-username=a@b.cd", "-password", "correct horse", "-user-id", "42",
+                            "--tenant-id", "ignored")
+        self.assertEqual(done.stdout, "42\n")
+        for args, text in (
+                (("--username", "joe@example.com", "--password", "correct horse"),
+                 "creating user failed: user with a given email already exists\n"),
+                (("--username", "joe", "--password", "correct horse"),
+                 "user validation failed: email: must be a valid email address.\n"),
+                (("--username", "b@b.cd"), "stdin is not a terminal\n")):
+            done = self.useradm("create-user", *args, expect=5)
+            self.assertEqual((done.stdout, done.stderr), ("", text))
+
+    def test_missing_flag(self):
+        for command in ("create-user", "set-password"):
+            done = self.useradm(command, expect=1)
+            self.assertEqual(done.stdout, "")
+            self.assertTrue(done.stderr.startswith('Required flag "username" not set\n'))
+            self.assertIn("Usage: useradm " + command, done.stderr)
+
+    def test_set_password(self):
+        self.useradm("migrate")
+        self.useradm("create-user", "--username", "joe@example.com", "--password", "correct horse")
+        done = self.useradm("set-password", "--username", "joe@example.com", "--password", "another horse")
+        self.assertEqual(done.stdout + done.stderr, "")
+        done = self.useradm("set-password", "--username", "no@example.com", "--password", "another horse", expect=7)
+        self.assertEqual(done.stderr, "setting password failed: user not found\n")
+        self.useradm("set-password", "--username", "joe@example.com", "--password", "another horse", "--tenant-id", "t",
+                     expect=7)
+
+    def test_migrate(self):
+        self.useradm("migrate", "--tenant", "any", env={"USERADM_SERVER_PRIV_KEY_PATH": "/nonexistent"})
+        self.useradm("migrate", expect=6, env={"USERADM_DB": "sqlite:/nonexistent/x.db"})
+
+    def test_exit_codes_of_server(self):
+        self.fails_with_one_line(self.useradm("server", expect=2), "there is no database")
+        self.write(os.path.basename(self.db), "")
+        self.useradm("server", expect=3)
+        self.useradm("migrate")
+        self.fails_with_one_line(self.useradm(expect=4, env={"USERADM_SERVER_PRIV_KEY_PATH": "/nonexistent"}), "/nonexistent")
+        self.useradm("--config", "/nonexistent.yaml", "server", expect=1)
+
+    def test_one_listener_that_trusts_the_gateway(self):
+        config = self.write("config.yaml", "listen: 127.0.0.1:0\nmongo: mongodb://x\nno_such_key: 1\njwt_issuer: acme\n")
+        self.useradm("migrate")
+        self.useradm("create-user", "--username", "joe@example.com", "--password", "correct horse")
+        server = mintd.Server(["--config", config, "server"], self.env, self.dir, "useradm")
+        self.addCleanup(server.stop)
+        self.assertEqual(server.internal, "")
+        token = server.login("joe@example.com", "correct horse")
+        claims = json.loads(mintd.base64.urlsafe_b64decode(token.split(".")[1] + "=="))
+        self.assertEqual(claims["iss"], "acme")
+        self.assertEqual(server.verify(token), 200)
+        self.assertTrue(server.line("MongoDB", "mongo"))
+        self.assertTrue(server.line("no_such_key", "ignored"))
+
+    def test_without_a_command_it_serves(self):
+        self.useradm("migrate")
+        server = mintd.Server([], self.env, self.dir, "useradm")
+        self.assertEqual(server.stop(signal.SIGINT), 0)
+
+    def test_version_and_help(self):
+        version = self.useradm("version").stdout
+        self.assertEqual(self.useradm("--version").stdout, version)
+        self.assertEqual(self.useradm("-v").stdout, version)
+        for args in (("--help",), ("-h",), ("help",)):
+            self.assertIn("create-user", self.useradm(*args).stdout)
+
+    def test_log_variables_of_the_original(self):
+        self.useradm("migrate", env={"LOG_LEVEL": "panic", "LOG_FORMAT": "ndjson"})
+        done = self.useradm("server", env={"LOG_FORMAT": "ndjson", "USERADM_SERVER_PRIV_KEY_PATH": "/none"}, expect=4)
+        self.assertEqual(json.loads(done.stderr)["level"], "error")
+
+
+class Deviceauth(Case):
+    def test_is_not_there_yet(self):
+        for args in (("server",), (), ("migrate",), ("anything",)):
+            done = self.run_program("deviceauth", *args, expect=1)
+            self.fails_with_one_line(done, "this build has no device service yet")
+        self.run_program("deviceauth", "version", expect=0)
+        self.run_program("deviceauth", "--help", expect=0)
+
+
+if __name__ == "__main__":
+    mintd.main()

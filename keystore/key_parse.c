@@ -167,7 +167,8 @@ static enum err decode_body(struct text body, struct secret *der)
     ptrdiff_t len = base64_decode(BASE64_STD, (const char *)digits.bytes, n, bytes.bytes, NULL);
     if (len <= 0)
         return ERR_KEY_NOT_PEM;
-    *der = (struct secret){MOVE(bytes.bytes), (size_t)len};
+    der->len = (size_t)len;
+    der->bytes = MOVE(bytes.bytes);
     return ERR_OK;
 }
 

@@ -77,7 +77,7 @@ static const struct key *find(const void *what, const struct key *const *keys, s
 static void collect_keys(struct keyset *set)
 {
     size_t n = 0;
-    const struct key **keys = mem_calloc(set->entries_count + 1, sizeof *keys);
+    const struct key **keys = mem_calloc(set->entries_count + 1, sizeof(struct key *));
     if (set->signing != NULL)
         keys[n++] = set->signing;
     for (size_t i = 0; i < set->entries_count; i++) {
@@ -85,7 +85,7 @@ static void collect_keys(struct keyset *set)
         if (key != NULL && (set->signing == NULL || key_kid(key) != key_kid(set->signing)))
             keys[n++] = key;
     }
-    qsort(keys, n, sizeof *keys, sort_kid);
+    qsort(keys, n, sizeof(struct key *), sort_kid);
     for (size_t i = 0; i < n; i++)
         if (set->keys_count == 0 || key_kid(keys[set->keys_count - 1]) != key_kid(keys[i]))
             keys[set->keys_count++] = keys[i];
@@ -94,10 +94,10 @@ static void collect_keys(struct keyset *set)
 
 static void index_headers(struct keyset *set)
 {
-    set->by_header = mem_calloc(set->keys_count, sizeof *set->by_header);
+    set->by_header = mem_calloc(set->keys_count, sizeof(struct key *));
     for (size_t i = 0; i < set->keys_count; i++)
         set->by_header[i] = set->by_kid[i];
-    qsort(set->by_header, set->keys_count, sizeof *set->by_header, sort_header);
+    qsort(set->by_header, set->keys_count, sizeof(struct key *), sort_header);
 }
 
 struct keyset *keyset_new(struct keyset_entry *entries, size_t n, struct key *signing, struct key *fallback)

@@ -12,18 +12,15 @@ static const struct {
     const char *std;
     const char *url;
 } pairs[] = {
-    {"",                 "",         ""        },
-    {"f",                "Zg==",     "Zg"      },
-    {"fo",               "Zm8=",     "Zm8"     },
-    {"foo",              "Zm9v",     "Zm9v"    },
-    {"foob",             "Zm9vYg==", "Zm9vYg"  },
-    {"fooba",            "Zm9vYmE=", "Zm9vYmE" },
-    {"foobar",           "Zm9vYmFy", "Zm9vYmFy"},
-    {"\xfb\xff\xbf",     "+/+/",     "-_-_"    },
-    {"\xff\xef\xbe\xfb",
-     "/+++"
-     "+w==",                         "_---"
-     "-w"                          },
+    {"", "", ""},
+    {"f", "Zg==", "Zg"},
+    {"fo", "Zm8=", "Zm8"},
+    {"foo", "Zm9v", "Zm9v"},
+    {"foob", "Zm9vYg==", "Zm9vYg"},
+    {"fooba", "Zm9vYmE=", "Zm9vYmE"},
+    {"foobar", "Zm9vYmFy", "Zm9vYmFy"},
+    {"\xfb\xff\xbf", "+/+/", "-_-_"},
+    {"\xff\xef\xbe\xfb", "/++++w==", "_----w"},
 };
 
 static const struct refusal {
@@ -31,43 +28,35 @@ static const struct refusal {
     size_t len;
     size_t bad;
 } url_refusals[] = {
-    {"A",            1, 0}, /* six bits are no byte */
-    {"Zm9vA",        5, 4},
-    {"Zg==",         4, 2}, /* padding */
-    {"Zm8=",         4, 3},
-    {"Zm9v=",        5, 4},
-    {"Z=9v",         4, 1},
-    {"Zm9v\n",       5, 4}, /* white space */
-    {"\r\nZm9v",     6, 0},
-    {"Zm 9v",        5, 2},
-    {"Zm9vZm+v",     8, 6}, /* the other alphabet */
-    {"Zm9vZm/v",     8, 6},
-    {"Zh",           2, 1}, /* unused bits: the same byte as Zg */
-    {"Zm9",          3, 2},
-    {"Zm9vZm9",      7, 6},
-    {"Zm9v\0m9v",    8, 4}, /* NUL does not end it */
+    {"A", 1, 0}, /* six bits are no byte */
+    {"Zm9vA", 5, 4},
+    {"Zg==", 4, 2}, /* padding */
+    {"Zm8=", 4, 3},
+    {"Zm9v=", 5, 4},
+    {"Z=9v", 4, 1},
+    {"Zm9v\n", 5, 4}, /* white space */
+    {"\r\nZm9v", 6, 0},
+    {"Zm 9v", 5, 2},
+    {"Zm9vZm+v", 8, 6}, /* the other alphabet */
+    {"Zm9vZm/v", 8, 6},
+    {"Zh", 2, 1}, /* unused bits: the same byte as Zg */
+    {"Zm9", 3, 2},
+    {"Zm9vZm9", 7, 6},
+    {"Zm9v\0m9v", 8, 4}, /* NUL does not end it */
     {"Zm9v\xc3\xa9", 6, 4},
-    {"!",            1, 0},
-    {"Zm9!",         4, 3},
-    {"Z!",           2, 1},
-    {"Zm!",          3, 2},
-    {".",            1, 0},
+    {"!", 1, 0},
+    {"Zm9!", 4, 3},
+    {"Z!", 2, 1},
+    {"Zm!", 3, 2},
+    {".", 1, 0},
 };
 
 static const struct refusal std_refusals[] = {
-    {"Zg",           2, 2}, /* padding is missing */
-    {"Zg=",          3, 3},
-    {"Zm9vY",        5, 5},
-    {"Zh==",         4, 1}, /* unused bits */
-    {"Zm9=",         4, 2},
-    {"A===",         4, 1},
-    {"====",         4, 0},
-    {"=",            1, 1},
-    {"Zg==Zg==",     8, 2}, /* padding inside */
-    {"Zm9v====",     8, 4},
-    {"Zm-v",         4, 2}, /* the other alphabet */
-    {"Zm_v",         4, 2},
-    {"Zm9v\n\n\n\n", 8, 4},
+    {"Zg", 2, 2},                                               /* padding is missing */
+    {"Zg=", 3, 3},      {"Zm9vY", 5, 5},        {"Zh==", 4, 1}, /* unused bits */
+    {"Zm9=", 4, 2},     {"A===", 4, 1},         {"====", 4, 0}, {"=", 1, 1}, {"Zg==Zg==", 8, 2}, /* padding inside */
+    {"Zm9v====", 8, 4}, {"Zm-v", 4, 2}, /* the other alphabet */
+    {"Zm_v", 4, 2},     {"Zm9v\n\n\n\n", 8, 4},
 };
 
 static void check_pair(enum base64_kind kind, const char *bytes, const char *text)

@@ -185,6 +185,13 @@ START_TEST(jwks_has_each_id_once)
     AUTO(mem_free) char *one = json_dumps(jwk, JSON_COMPACT);
     AUTO(mem_free) char *want = mem_printf("{\"keys\":[%s]}", one);
     ck_assert_str_eq(keyset_jwks(set), want);
+
+    const struct key *const alone[] = {key};
+    AUTO(mem_free) char *text = NULL;
+    char tag[JWKS_ETAG_SIZE];
+    jwks_write(alone, 1, &text, tag);
+    ck_assert_str_eq(keyset_jwks(set), text);
+    ck_assert_str_eq(keyset_etag(set), tag);
     key_free(&key);
 }
 END_TEST

@@ -103,7 +103,7 @@ bench: deps-test
 	@$(MAKE) --no-print-directory all $(BENCHES)
 	@tests/bench/run.sh $(B) $(WHAT)
 
-## make lint        layer rules, format, clang-tidy, cppcheck, shellcheck
+## make lint        layer rules, format, clang-tidy, shellcheck
 lint: deps-test
 	@tests/lint.sh
 

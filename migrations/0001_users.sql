@@ -1,4 +1,5 @@
--- People who log in. email is lower case. revision counts the changes of the row: what a client's ETag is made of.
+-- SPDX-License-Identifier: Apache-2.0
+-- People who log in. email is lower case. revision counts the changes of a row: by it a lost update is noticed.
 CREATE TABLE users (
     id            TEXT   NOT NULL PRIMARY KEY,
     tenant_id     TEXT   NOT NULL,

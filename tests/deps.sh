@@ -5,7 +5,7 @@ set -eu
 
 build='gcc libc6-dev pkg-config libmicrohttpd-dev libssl-dev libjansson-dev libpcre2-dev libpq-dev libsqlite3-dev libyaml-dev libcrypt-dev uthash-dev'
 test='check libjwt-dev postgresql postgresql-client curl jq openssl sqlite3 nginx-light python3 strace faketime wrk valgrind
-      clang clang-format clang-tidy llvm libclang-rt-14-dev cppcheck shellcheck gcovr util-linux'
+      clang clang-format clang-tidy llvm libclang-rt-14-dev shellcheck gcovr util-linux'
 
 case ${1:-} in
 build) want=$build ;;

@@ -206,6 +206,9 @@ static const char *const kids[] = {
     "\"2147483648\"",
     "\"4294967303\"",
     "\"99999999999999999999\"",
+    "\"18446744073709551623\"",
+    "\"1-\"",
+    "\"A\"",
     "\"../../../../dev/null\"",
     "\"/dev/null\"",
     "\"private.id.7.pem\"",
@@ -225,7 +228,8 @@ static const char *const kids[] = {
 START_TEST(refuses_kid_that_is_not_a_number_of_ours)
 {
     AUTO(keyset_free)
-    struct keyset *set = forge_set(forge_key("ed25519", 0, KEY_RS256), forge_key("ed25519b", 7, KEY_RS256), NULL, NULL);
+    struct keyset *set = forge_set(forge_key("ed25519", 0, KEY_RS256), forge_key("ed25519b", 7, KEY_RS256),
+                                   forge_key("ed25519b", 'A' - '0', KEY_RS256), NULL);
     AUTO(mem_free) char *header = mem_printf("{\"alg\":\"EdDSA\",\"kid\":%s}", kids[_i]);
     refuse(set, forge_token(keyset_find(set, 0), header, claims));
     refuse(set, forge_token(keyset_find(set, 7), header, claims));

@@ -49,14 +49,10 @@ static EVP_PKEY *from_params(const char *type, OSSL_PARAM_BLD *build)
 static EVP_PKEY *rsa_from_jwk(const json_t *jwk)
 {
     static const char *const names[][2] = {
-        {OSSL_PKEY_PARAM_RSA_N,            "n" },
-        {OSSL_PKEY_PARAM_RSA_E,            "e" },
-        {OSSL_PKEY_PARAM_RSA_D,            "d" },
-        {OSSL_PKEY_PARAM_RSA_FACTOR1,      "p" },
-        {OSSL_PKEY_PARAM_RSA_FACTOR2,      "q" },
-        {OSSL_PKEY_PARAM_RSA_EXPONENT1,    "dp"},
-        {OSSL_PKEY_PARAM_RSA_EXPONENT2,    "dq"},
-        {OSSL_PKEY_PARAM_RSA_COEFFICIENT1, "qi"},
+        {OSSL_PKEY_PARAM_RSA_N, "n"},          {OSSL_PKEY_PARAM_RSA_E, "e"},
+        {OSSL_PKEY_PARAM_RSA_D, "d"},          {OSSL_PKEY_PARAM_RSA_FACTOR1, "p"},
+        {OSSL_PKEY_PARAM_RSA_FACTOR2, "q"},    {OSSL_PKEY_PARAM_RSA_EXPONENT1, "dp"},
+        {OSSL_PKEY_PARAM_RSA_EXPONENT2, "dq"}, {OSSL_PKEY_PARAM_RSA_COEFFICIENT1, "qi"},
     };
     enum { COUNT = sizeof names / sizeof names[0] };
     BIGNUM *numbers[COUNT];

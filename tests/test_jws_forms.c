@@ -117,12 +117,8 @@ START_TEST(survives_deep_nesting)
         const char *close;
         int depth;
     } forms[] = {
-        {"[",       "]", 2000  },
-        {"[",       "]", 3000  },
-        {"[",       "",  5000  },
-        {"{\"a\":", "",  1000  },
-        {"[",       "]", 100000},
-        {"{\"a\":", "}", 100000},
+        {"[", "]", 2000},      {"[", "]", 3000},   {"[", "", 5000},
+        {"{\"a\":", "", 1000}, {"[", "]", 100000}, {"{\"a\":", "}", 100000},
     };
     AUTO(keyset_free) struct keyset *set = ed25519_set();
     AUTO(mem_free) char *inner = nested(forms[_i].open, forms[_i].close, forms[_i].depth);

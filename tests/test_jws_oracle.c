@@ -76,12 +76,8 @@ START_TEST(we_accept_the_token_of_libjwt)
         jwt_alg_t theirs;
         enum key_alg alg;
     } algs[] = {
-        {JWT_ALG_RS256, KEY_RS256},
-        {JWT_ALG_RS384, KEY_RS384},
-        {JWT_ALG_RS512, KEY_RS512},
-        {JWT_ALG_ES256, KEY_ES256},
-        {JWT_ALG_ES384, KEY_ES384},
-        {JWT_ALG_ES512, KEY_ES512},
+        {JWT_ALG_RS256, KEY_RS256}, {JWT_ALG_RS384, KEY_RS384}, {JWT_ALG_RS512, KEY_RS512},
+        {JWT_ALG_ES256, KEY_ES256}, {JWT_ALG_ES384, KEY_ES384}, {JWT_ALG_ES512, KEY_ES512},
     };
     AUTO(keyset_free) struct keyset *set = forge_set(forge_alg_key(algs[_i].alg, 0), NULL, NULL, NULL);
     AUTO(mem_free) char *name = mem_printf("jws/%s.pem", forge_alg_file(algs[_i].alg));

@@ -20,13 +20,13 @@ static const struct {
     json_int_t id;
     const char *why;
 } skipped[] = {
-    {353, "the key's use"                                     },
-    {354, "the key's use"                                     },
-    {355, "the key's key_ops"                                 },
-    {356, "the key's key_ops"                                 },
-    {367, "the same token as 357, which is valid"             },
-    {370, "the same token as 357, which is valid"             },
-    {372, "declared valid with a question mark in the header" },
+    {353, "the key's use"},
+    {354, "the key's use"},
+    {355, "the key's key_ops"},
+    {356, "the key's key_ops"},
+    {367, "the same token as 357, which is valid"},
+    {370, "the same token as 357, which is valid"},
+    {372, "declared valid with a question mark in the header"},
     {373, "declared valid with a question mark in the payload"},
 };
 
@@ -192,10 +192,10 @@ static const struct {
     bool is_deterministic;
     enum err whole; /* the verdict of jws_verify(): a kid that is no number is refused */
 } examples[] = {
-    {"cookbook/jws/4_1.rsa_v15_signature.json", KEY_RS256, true,  ERR_TOKEN_INVALID},
+    {"cookbook/jws/4_1.rsa_v15_signature.json", KEY_RS256, true, ERR_TOKEN_INVALID},
     {"cookbook/jws/4_2.rsa-pss_signature.json", KEY_PS384, false, ERR_TOKEN_INVALID},
-    {"cookbook/jws/4_3.ecdsa_signature.json",   KEY_ES512, false, ERR_TOKEN_INVALID},
-    {"cookbook/curve25519/jws.json",            KEY_EDDSA, true,  ERR_OK           },
+    {"cookbook/jws/4_3.ecdsa_signature.json", KEY_ES512, false, ERR_TOKEN_INVALID},
+    {"cookbook/curve25519/jws.json", KEY_EDDSA, true, ERR_OK},
 };
 
 enum { EXAMPLES = sizeof examples / sizeof examples[0] };

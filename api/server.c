@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "api/server.h"
 
+#include <errno.h>
 #include <microhttpd.h>
 #include <poll.h>
 #include <pthread.h>
@@ -27,6 +28,9 @@
 
 /* How often deadlines are looked at, and how long a loop sleeps at most. */
 #define SWEEP_MS 250
+
+/* How long an I/O thread rests that has no file left for a new connection. */
+#define REST_MS 20
 
 /* What libmicrohttpd's pool of a connection holds beside the head: its list of headers and the reply's head. */
 #define POOL_EXTRA 4096
@@ -66,6 +70,8 @@ struct io {
     int64_t sweep_ms;
     unsigned requests; /* begun and not yet answered */
     bool is_quiet;     /* accepts no more */
+    bool is_troubled;  /* libmicrohttpd logged something in this turn */
+    bool is_starved;   /* there was no free file in the last turn */
 };
 
 struct server {
@@ -372,7 +378,7 @@ static size_t keep_escapes(void *cls, struct MHD_Connection *connection, char *t
 
 static void on_log(void *cls, const char *format, va_list args)
 {
-    (void)cls;
+    ((struct door *)cls)->io->is_troubled = true;
     if (!log_enabled(LOG_DEBUG))
         return;
     char text[256];
@@ -409,6 +415,23 @@ static int prepare(const struct io *io, struct pollfd *ready, bool *is_due)
     return ms > 0 ? (int)ms : 0;
 }
 
+/* Without a free file, accept() fails and is tried again at once, for ever: slow that down. */
+static void rest_when_starved(struct io *io)
+{
+    int fd = eventfd(0, EFD_CLOEXEC);
+    int cause = errno;
+    bool was_starved = io->is_starved;
+    io->is_starved = fd < 0;
+    io->is_troubled = false;
+    if (fd >= 0) {
+        close(fd);
+        return;
+    }
+    if (!was_starved)
+        log_warn("no free files: new connections wait", LOG_STR("cause", strerror(cause)));
+    poll(NULL, 0, REST_MS);
+}
+
 /* Everything is run when a worker is done and at each sweep; else a door where nothing happened is left alone, which saves its epoll_wait(). */
 static void turn(struct io *io)
 {
@@ -422,6 +445,8 @@ static void turn(struct io *io)
     for (size_t i = 0; i < LISTENERS; i++)
         if (io->door[i].daemon != NULL && (is_sweep || is_woken || is_due[i] || ready[i].revents != 0))
             MHD_run(io->door[i].daemon);
+    if (io->is_troubled)
+        rest_when_starved(io);
     if (!is_sweep)
         return;
     deadline_sweep(&io->deadlines, io->now_ms);
@@ -476,7 +501,7 @@ static struct MHD_Daemon *start_daemon(struct door *door, int listen_fd)
     const struct server_config *config = &server->config;
     int64_t longest = config->header_timeout_ms + config->body_timeout_ms + config->idle_timeout_ms;
     return MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, on_accept, door,
-                            on_request, door, MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL, MHD_OPTION_LISTEN_SOCKET,
+                            on_request, door, MHD_OPTION_EXTERNAL_LOGGER, on_log, door, MHD_OPTION_LISTEN_SOCKET,
                             listen_fd, MHD_OPTION_URI_LOG_CALLBACK, on_target, door, MHD_OPTION_UNESCAPE_CALLBACK,
                             keep_escapes, NULL, MHD_OPTION_NOTIFY_CONNECTION, on_connection, door,
                             MHD_OPTION_NOTIFY_COMPLETED, on_completed, door, MHD_OPTION_CONNECTION_LIMIT,

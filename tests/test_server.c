@@ -6,7 +6,7 @@
 #include <semaphore.h>
 #include <stdatomic.h>
 #include <sys/resource.h>
-#include <sys/wait.h>
+#include <time.h>
 
 #include "api/route.h"
 #include "api/server.h"
@@ -74,18 +74,18 @@ static enum err reply_big(struct call *c)
 
 /* Found by the linker before the product's own table, which therefore stays out of this program. */
 const struct route routes[] = {
-    {"GET",        "/empty", PUBLIC, ANYONE, LANE_IO, false, reply_empty},
-    {"GET",      "/ok", PUBLIC, ANYONE, LANE_IO, false, reply_ok},
-    {"GET",     "/echo", PUBLIC, ANYONE, LANE_IO, false, reply_echo},
+    {"GET", "/empty", PUBLIC, ANYONE, LANE_IO, false, reply_empty},
+    {"GET", "/ok", PUBLIC, ANYONE, LANE_IO, false, reply_ok},
+    {"GET", "/echo", PUBLIC, ANYONE, LANE_IO, false, reply_echo},
     {"POST", "/echo", PUBLIC, ANYONE, LANE_IO, false, reply_echo},
-    {"GET",        "/a%2fb/../", PUBLIC, ANYONE, LANE_IO, false, reply_echo},
-    {"GET",      "/headers", PUBLIC, ANYONE, LANE_IO, false, reply_headers},
-    {"GET",     "/big", PUBLIC, ANYONE, LANE_IO, false, reply_big},
-    {"GET",    "/lane", PUBLIC, ANYONE, LANE_DB, false, reply_ok},
-    {"POST",        "/lane", PUBLIC, ANYONE, LANE_DB, false, reply_echo},
-    {"GET",      "/hold", PUBLIC, ANYONE, LANE_DB, false, reply_hold},
-    {"GET",     "/inside", INTERNAL, ANYONE, LANE_IO, false, reply_echo},
-    {0 },
+    {"GET", "/a%2fb/../", PUBLIC, ANYONE, LANE_IO, false, reply_echo},
+    {"GET", "/headers", PUBLIC, ANYONE, LANE_IO, false, reply_headers},
+    {"GET", "/big", PUBLIC, ANYONE, LANE_IO, false, reply_big},
+    {"GET", "/lane", PUBLIC, ANYONE, LANE_DB, false, reply_ok},
+    {"POST", "/lane", PUBLIC, ANYONE, LANE_DB, false, reply_echo},
+    {"GET", "/hold", PUBLIC, ANYONE, LANE_DB, false, reply_hold},
+    {"GET", "/inside", INTERNAL, ANYONE, LANE_IO, false, reply_echo},
+    {0},
 };
 
 static struct service service = {.body_max = 64 * 1024};
@@ -409,18 +409,18 @@ static const struct {
     struct raw raw;
     int status;
 } malformed[] = {
-    {RAW("GET /ok HTTP/9.9\r\nHost: x\r\n\r\n"),                       505},
-    {RAW("GET /ok HTTP/1.1\r\n\r\n"),                                  400},
-    {RAW(POST_WITH("Content-Length: +3\r\n") "abc"),                   400},
-    {RAW(POST_WITH("Content-Length: 0x3\r\n") "abc"),                  400},
-    {RAW(POST_WITH("Content-Length: 3, 3\r\n") "abc"),                 400},
-    {RAW(POST_WITH("Content-Length: -1\r\n") "abc"),                   400},
-    {RAW(POST_WITH("Content-Length:\r\n") "abc"),                      400},
+    {RAW("GET /ok HTTP/9.9\r\nHost: x\r\n\r\n"), 505},
+    {RAW("GET /ok HTTP/1.1\r\n\r\n"), 400},
+    {RAW(POST_WITH("Content-Length: +3\r\n") "abc"), 400},
+    {RAW(POST_WITH("Content-Length: 0x3\r\n") "abc"), 400},
+    {RAW(POST_WITH("Content-Length: 3, 3\r\n") "abc"), 400},
+    {RAW(POST_WITH("Content-Length: -1\r\n") "abc"), 400},
+    {RAW(POST_WITH("Content-Length:\r\n") "abc"), 400},
     {RAW(POST_WITH("Content-Length: 99999999999999999999\r\n") "abc"), 413},
-    {RAW(GET_WITH("no colon\r\n")),                                    400},
-    {RAW(GET_WITH("X\0: y\r\n")),                                      400},
-    {RAW("GET /ok x HTTP/1.1\r\nHost: x\r\n\r\n"),                     0  },
-    {RAW("\x16\x03\x01\x02\x00\r\n\r\n"),                              0  },
+    {RAW(GET_WITH("no colon\r\n")), 400},
+    {RAW(GET_WITH("X\0: y\r\n")), 400},
+    {RAW("GET /ok x HTTP/1.1\r\nHost: x\r\n\r\n"), 0},
+    {RAW("\x16\x03\x01\x02\x00\r\n\r\n"), 0},
 };
 
 START_TEST(closes_behind_a_malformed_request)
@@ -1047,6 +1047,36 @@ START_TEST(stays_within_the_limit_of_open_files)
 }
 END_TEST
 
+/* accept() fails while there is none: the client waits, the thread does not spin, and all goes on afterwards. */
+START_TEST(waits_for_a_free_file)
+{
+    config.threads = 1;
+    start();
+    struct wire *w = wire_open(port);
+    ck_assert_int_eq(wire_ask(w, GET_WITH("")).status, 200);
+    int late = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0); /* ours, before there are none */
+    struct rlimit before;
+    getrlimit(RLIMIT_NOFILE, &before);
+    wire_close(w);
+    wait_for(is_none_connected);
+    struct rlimit none = {.rlim_cur = 3, .rlim_max = before.rlim_max};
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    ck_assert_int_eq(connect(late, (struct sockaddr *)&to, sizeof to), 0);
+    struct wire waiting = {.fd = late};
+    wire_send(&waiting, GET_WITH(""));
+    clock_t begin = clock();
+    poll(NULL, 0, 400);
+    ck_assert_int_lt(clock() - begin, CLOCKS_PER_SEC / 10);
+
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
+    ck_assert_int_eq(wire_read(&waiting, true).status, 200);
+    close(late);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("server");
@@ -1113,6 +1143,7 @@ static Suite *suite(void)
     tcase_add_test(tc, refuses_a_port_that_is_taken);
     tcase_add_test(tc, leaves_nothing_open_behind_it);
     tcase_add_test(tc, stays_within_the_limit_of_open_files);
+    tcase_add_test(tc, waits_for_a_free_file);
     suite_add_tcase(s, tc);
     return s;
 }

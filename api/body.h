@@ -26,8 +26,8 @@ struct body {
 bool body_fits(struct body_budget *budget, int64_t bytes);
 
 /*
- * Add what came in, up to max bytes in all; what does not fit only sets is_cut or is_refused. Memory grows with the bytes
- * that are really there.
+ * Add what came in, up to max bytes in all; what does not fit only sets is_cut or is_refused. Memory grows with the
+ * bytes that are really there.
  */
 void body_append(struct body *body, struct body_budget *budget, const char *data, size_t len, size_t max);
 

@@ -5,8 +5,8 @@
 #include <stdint.h>
 
 /*
- * Absolute deadlines of connections: a client that sends or takes one byte now and then gains no time by it. The list and everything in it belongs
- * to one I/O thread. Times are milliseconds of the caller's monotonic clock.
+ * Absolute deadlines of connections: a client that sends or takes one byte now and then gains no time by it. The
+ * list and everything in it belongs to one I/O thread. Times are milliseconds of the caller's monotonic clock.
  */
 enum deadline_phase {
     DEADLINE_NONE,    /* the server is at work: no limit */

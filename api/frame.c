@@ -27,7 +27,10 @@ static bool is_name(const char *name, const char *want)
     return strcasecmp(name, want) == 0;
 }
 
-/* The enum call_header of a name; CALL_HEADERS when nobody looks at it. The length comes first, since most names are settled by it. */
+/*
+ * The enum call_header of a name; CALL_HEADERS when nobody looks at it. The length comes first, since most names
+ * are settled by it.
+ */
 static enum call_header wanted(const char *name, size_t len)
 {
     switch (len) {
@@ -108,7 +111,10 @@ static void take_framing(struct frame *f, struct call *c, enum framing kind, con
     }
 }
 
-/* That this header stands where the line before it ended, and that only a colon and blanks are between its name and value. */
+/*
+ * That this header stands where the line before it ended, and that only a colon and blanks are between its name
+ * and value.
+ */
 static void check_place(struct frame *f, const char *name, size_t name_len, const char *value, size_t value_len)
 {
     const char *head_end = f->start + f->size;

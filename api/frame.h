@@ -8,12 +8,13 @@
 #include "api/call.h"
 
 /*
- * Whether a request's head is framed as RFC 9112 has it and cannot be read in two ways: the checks that libmicrohttpd 0.9.75 does not make.
- * Feed it the request line, each header in order, then the end; why then tells the first fault.
+ * Whether a request's head is framed as RFC 9112 has it and cannot be read in two ways: the checks that
+ * libmicrohttpd 0.9.75 does not make. Feed it the request line, each header in order, then the end; why then tells
+ * the first fault.
  *
- * libmicrohttpd parses in place: it writes NULs over line ends and colons and hands out pointers into its buffer. So where
- * each piece begins tells what stood between them: a bare CR or LF as line end, a NUL byte that hides the rest of a value,
- * a folded line. This is so in 0.9.75, and checked when the caller says that it is.
+ * libmicrohttpd parses in place: it writes NULs over line ends and colons and hands out pointers into its buffer. So
+ * where each piece begins tells what stood between them: a bare CR or LF as line end, a NUL byte that hides the rest
+ * of a value, a folded line. This is so in 0.9.75, and checked when the caller says that it is.
  */
 struct frame {
     bool is_in_place;

@@ -102,7 +102,10 @@ static int open_socket(const struct place *place, bool is_further)
     set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
     if (place->at.any.sa_family == AF_INET6)
         set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 0);
-    /* The first socket binds without sharing, so that a port which another process listens on is refused and not silently shared with it. */
+    /*
+     * The first socket binds without sharing, so that a port which another process listens on is refused and not
+     * silently shared with it.
+     */
     set_option(fd, SOL_SOCKET, SO_REUSEPORT, is_further);
     if (bind(fd, &place->at.any, place->len) == 0) {
         set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);

@@ -432,7 +432,10 @@ static void rest_when_starved(struct io *io)
     poll(NULL, 0, REST_MS);
 }
 
-/* Everything is run when a worker is done and at each sweep; else a door where nothing happened is left alone, which saves its epoll_wait(). */
+/*
+ * Everything is run when a worker is done and at each sweep; else a door where nothing happened is left alone,
+ * which saves its epoll_wait().
+ */
 static void turn(struct io *io)
 {
     struct pollfd ready[LISTENERS + 1];

@@ -10,11 +10,12 @@
 #include "lib/err.h"
 
 /*
- * The HTTP/1.1 front: the only code that knows libmicrohttpd. Each I/O thread runs daemons of its own on SO_REUSEPORT sockets in an epoll loop;
- * calls that block go to lanes.
+ * The HTTP/1.1 front: the only code that knows libmicrohttpd. Each I/O thread runs daemons of its own on SO_REUSEPORT
+ * sockets in an epoll loop; calls that block go to lanes.
  *
- * Refused with 400 and a closed connection: more than one Content-Length, Transfer-Encoding, Host or Authorization; Content-Length
- * beside Transfer-Encoding; a Transfer-Encoding other than chunked; a header name that is no token; %00 in the target.
+ * Refused with 400 and a closed connection: more than one Content-Length, Transfer-Encoding, Host or Authorization;
+ * Content-Length beside Transfer-Encoding; a Transfer-Encoding other than chunked; a header name that is no token; %00
+ * in the target; a NUL byte, a bare CR or LF as line end, or a folded line in the head (api/frame.h).
  */
 struct server;
 

@@ -5,7 +5,10 @@
 #include "api/frame.h"
 #include "tests/support.h"
 
-/* Heads as libmicrohttpd 0.9.75 leaves them: each CR, LF and colon that it understood is a NUL ('0' below). Raw bytes are in test_server. */
+/*
+ * Heads as libmicrohttpd 0.9.75 leaves them: each CR, LF and colon that it understood is a NUL ('0' below). Raw
+ * bytes are in test_server.
+ */
 
 static struct frame frame;
 static struct call call;
@@ -66,12 +69,10 @@ END_TEST
 
 START_TEST(refuses_two_of_what_may_be_there_once)
 {
-    static const char *const names[][2] = {
-        {"Content-Length",    "1"       },
-        {"Transfer-Encoding", "chunked" },
-        {"Host",              "x"       },
-        {"Authorization",     "Bearer t"}
-    };
+    static const char *const names[][2] = {{"Content-Length", "1"},
+                                           {"Transfer-Encoding", "chunked"},
+                                           {"Host", "x"},
+                                           {"Authorization", "Bearer t"}};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         set_up();
         begin_elsewhere();
@@ -112,15 +113,15 @@ struct parsed {
 };
 
 static const struct parsed heads[] = {
-    {"GET\0/x\0HTTP/1.1\0\0A\0 b\0\0\0\0",       25, 4, 7, 17, 20, true },
-    {"GET\0/x\0HTTP/1.1\0\0A\0b\0\0\0\0",        24, 4, 7, 17, 19, true },
-    {"GET\0/x\0HTTP/1.1\0\0A\0\t b\0\0\0\0",     26, 4, 7, 17, 21, true },
-    {"GET\0/x\0HTTP/1.1\0A\0 b\0\0\0\0",         24, 4, 7, 16, 19, false}, /* LF behind the request line */
-    {"GET\0/x\0HTTP/1.1\0\0A\0 b\0\0\0",         24, 4, 7, 17, 20, false}, /* LF behind the header */
+    {"GET\0/x\0HTTP/1.1\0\0A\0 b\0\0\0\0", 25, 4, 7, 17, 20, true},
+    {"GET\0/x\0HTTP/1.1\0\0A\0b\0\0\0\0", 24, 4, 7, 17, 19, true},
+    {"GET\0/x\0HTTP/1.1\0\0A\0\t b\0\0\0\0", 26, 4, 7, 17, 21, true},
+    {"GET\0/x\0HTTP/1.1\0A\0 b\0\0\0\0", 24, 4, 7, 16, 19, false},         /* LF behind the request line */
+    {"GET\0/x\0HTTP/1.1\0\0A\0 b\0\0\0", 24, 4, 7, 17, 20, false},         /* LF behind the header */
     {"GET\0/x\0HTTP/1.1\0\0A\0 b\0evil\0\0\0\0", 30, 4, 7, 17, 20, false}, /* NUL in the value */
-    {"GET\0/x\0y\0HTTP/1.1\0\0A\0 b\0\0\0\0",    27, 4, 9, 19, 22, false}, /* NUL in the target */
-    {"GET\0/x\0HTTP/1.1\0\0A\0x b\0\0\0\0",      26, 4, 7, 17, 21, false}, /* more than blanks before the value */
-    {"GET\0/x\0HTTP/1.1\0\0A\0 b\0\0\0\0A\0",    25, 4, 7, 25, 20, false}, /* a folded line, put together elsewhere */
+    {"GET\0/x\0y\0HTTP/1.1\0\0A\0 b\0\0\0\0", 27, 4, 9, 19, 22, false},    /* NUL in the target */
+    {"GET\0/x\0HTTP/1.1\0\0A\0x b\0\0\0\0", 26, 4, 7, 17, 21, false},      /* more than blanks before the value */
+    {"GET\0/x\0HTTP/1.1\0\0A\0 b\0\0\0\0A\0", 25, 4, 7, 25, 20, false},    /* a folded line, put together elsewhere */
 };
 
 START_TEST(refuses_a_head_with_gaps)

@@ -651,7 +651,10 @@ END_TEST
 
 /* Slow clients */
 
-/* Send text byte after byte, each soon enough for a limit on idleness, until the server has had enough; how long that took. */
+/*
+ * Send text byte after byte, each soon enough for a limit on idleness, until the server has had enough; how long
+ * that took.
+ */
 static int64_t drip(struct wire *w, const char *text, bool *is_cut)
 {
     int64_t begin = wire_now_ms();

@@ -162,6 +162,7 @@ START_TEST(names_mongodb_and_redis_keys_once)
     struct config *c = parse(ROLE_MINTD, "useradm:\n  mongo: mongodb://m\n  mongo_password: hunter2hunter2\n"
                                          "  redis_connection_string: redis://r\n");
     AUTO(mem_free) char *log = support_log();
+    ck_assert_ptr_nonnull(c);
     ck_assert_ptr_null(strstr(log, "hunter2"));
     logged_once("keys for MongoDB and Redis", "useradm.mongo,useradm.mongo_password,useradm.redis_connection_string");
 }
@@ -173,6 +174,7 @@ START_TEST(accepts_the_originals_other_keys)
     struct config *c =
         parse(ROLE_USERADM, "middleware: dev\nplan_definitions_path: /x\ntoken_max_expiration_seconds: 9\n"
                             "rate_limits:\n  auth:\n    enable: true\n    groups: [{}]\n");
+    ck_assert_str_eq(c->jwt_issuer, "mender.useradm");
     logged_once("without effect", "middleware,plan_definitions_path,token_max_expiration_seconds,rate_limits");
 }
 END_TEST
@@ -181,38 +183,38 @@ END_TEST
 static const struct {
     const char *text, *key, *why;
 } misfits[] = {
-    {"useradm: {jwt_exp_timeout: 0}",                  "key=useradm.jwt_exp_timeout",  "is 0, must be a whole number from 1 to"      },
-    {"useradm: {jwt_exp_timeout: -5}",                 "key=useradm.jwt_exp_timeout",  "is -5"                                       },
-    {"useradm: {jwt_leeway: 301}",                     "key=useradm.jwt_leeway",       "is 301, must be a whole number from 0 to 300"},
-    {"useradm: {jwt_leeway: 1s}",                      "key=useradm.jwt_leeway",       "is 1s, must be a whole number from 0 to 300" },
-    {"useradm: {jwt_leeway: ' 1'}",                    "key=useradm.jwt_leeway",       "must be a whole number"                      },
-    {"useradm: {jwt_leeway: 0x10}",                    "key=useradm.jwt_leeway",       "must be a whole number"                      },
-    {"useradm: {jwt_leeway: ''}",                      "key=useradm.jwt_leeway",       "must be a whole number"                      },
-    {"useradm: {jwt_leeway: 99999999999999999999}",    "key=useradm.jwt_leeway",       "must be a whole number"                      },
-    {"useradm: {bcrypt_cost: 3}",                      "key=useradm.bcrypt_cost",      "from 4 to 16"                                },
-    {"useradm: {bcrypt_cost: 17}",                     "key=useradm.bcrypt_cost",      "from 4 to 16"                                },
-    {"useradm: {jwt_issuer: ''}",                      "key=useradm.jwt_issuer",       "must not be empty"                           },
-    {"useradm: {jwt_issuer: [a]}",                     "key=useradm.jwt_issuer",       "must be a single value"                      },
-    {"useradm: {rsa_algorithm: ES256}",                "key=useradm.rsa_algorithm",    "must be one of RS256|"                       },
-    {"useradm: {rsa_algorithm: RS25}",                 "key=useradm.rsa_algorithm",    "must be one of RS256|"                       },
-    {"useradm: {rsa_algorithm: ''}",                   "key=useradm.rsa_algorithm",    "must be one of RS256|"                       },
-    {"useradm: {key_algorithms: {7: ES256}}",          "key=useradm.key_algorithms",   "ES256 for key 7"                             },
-    {"useradm: {key_algorithms: {07: RS256}}",         "key=useradm.key_algorithms",   "key id 07"                                   },
-    {"useradm: {key_algorithms: {2147483648: RS256}}", "key=useradm.key_algorithms",   "key id 2147483648"                           },
-    {"useradm: {key_algorithms: 7}",                   "key=useradm.key_algorithms",   "7=PS256"                                     },
-    {"useradm: {key_algorithms: {7: [RS256]}}",        "key=useradm.key_algorithms",   "no text for key 7"                           },
-    {"useradm: {accepted_issuers: {a: b}}",            "key=useradm.accepted_issuers", "must be a list"                              },
-    {"useradm: {accepted_issuers: [[a]]}",             "key=useradm.accepted_issuers", "must be a list"                              },
-    {"useradm: 1",                                     "key=useradm",                  "must be a section"                           },
-    {"trust_gateway: maybe",                           "key=trust_gateway",            "is maybe, must be true or false"             },
-    {"listen: 8080",                                   "key=listen",                   "is 8080, must be host:port"                  },
-    {"listen: ''",                                     "key=listen",                   "must not be empty"                           },
-    {"listen: ':65536'",                               "key=listen",                   "must be host:port"                           },
-    {"listen: ':-1'",                                  "key=listen",                   "must be host:port"                           },
-    {"listen: '::1:80'",                               "key=listen",                   "must be host:port"                           },
-    {"listen: '[::1:80'",                              "key=listen",                   "must be host:port"                           },
-    {"log_level: loud",                                "key=log_level",                "must be one of debug|"                       },
-    {"db: ''",                                         "key=db",                       "must not be empty"                           },
+    {"useradm: {jwt_exp_timeout: 0}", "key=useradm.jwt_exp_timeout", "is 0, must be a whole number from 1 to"},
+    {"useradm: {jwt_exp_timeout: -5}", "key=useradm.jwt_exp_timeout", "is -5"},
+    {"useradm: {jwt_leeway: 301}", "key=useradm.jwt_leeway", "is 301, must be a whole number from 0 to 300"},
+    {"useradm: {jwt_leeway: 1s}", "key=useradm.jwt_leeway", "is 1s, must be a whole number from 0 to 300"},
+    {"useradm: {jwt_leeway: ' 1'}", "key=useradm.jwt_leeway", "must be a whole number"},
+    {"useradm: {jwt_leeway: 0x10}", "key=useradm.jwt_leeway", "must be a whole number"},
+    {"useradm: {jwt_leeway: ''}", "key=useradm.jwt_leeway", "must be a whole number"},
+    {"useradm: {jwt_leeway: 99999999999999999999}", "key=useradm.jwt_leeway", "must be a whole number"},
+    {"useradm: {bcrypt_cost: 3}", "key=useradm.bcrypt_cost", "from 4 to 16"},
+    {"useradm: {bcrypt_cost: 17}", "key=useradm.bcrypt_cost", "from 4 to 16"},
+    {"useradm: {jwt_issuer: ''}", "key=useradm.jwt_issuer", "must not be empty"},
+    {"useradm: {jwt_issuer: [a]}", "key=useradm.jwt_issuer", "must be a single value"},
+    {"useradm: {rsa_algorithm: ES256}", "key=useradm.rsa_algorithm", "must be one of RS256|"},
+    {"useradm: {rsa_algorithm: RS25}", "key=useradm.rsa_algorithm", "must be one of RS256|"},
+    {"useradm: {rsa_algorithm: ''}", "key=useradm.rsa_algorithm", "must be one of RS256|"},
+    {"useradm: {key_algorithms: {7: ES256}}", "key=useradm.key_algorithms", "ES256 for key 7"},
+    {"useradm: {key_algorithms: {07: RS256}}", "key=useradm.key_algorithms", "key id 07"},
+    {"useradm: {key_algorithms: {2147483648: RS256}}", "key=useradm.key_algorithms", "key id 2147483648"},
+    {"useradm: {key_algorithms: 7}", "key=useradm.key_algorithms", "7=PS256"},
+    {"useradm: {key_algorithms: {7: [RS256]}}", "key=useradm.key_algorithms", "no text for key 7"},
+    {"useradm: {accepted_issuers: {a: b}}", "key=useradm.accepted_issuers", "must be a list"},
+    {"useradm: {accepted_issuers: [[a]]}", "key=useradm.accepted_issuers", "must be a list"},
+    {"useradm: 1", "key=useradm", "must be a section"},
+    {"trust_gateway: maybe", "key=trust_gateway", "is maybe, must be true or false"},
+    {"listen: 8080", "key=listen", "is 8080, must be host:port"},
+    {"listen: ''", "key=listen", "must not be empty"},
+    {"listen: ':65536'", "key=listen", "must be host:port"},
+    {"listen: ':-1'", "key=listen", "must be host:port"},
+    {"listen: '::1:80'", "key=listen", "must be host:port"},
+    {"listen: '[::1:80'", "key=listen", "must be host:port"},
+    {"log_level: loud", "key=log_level", "must be one of debug|"},
+    {"db: ''", "key=db", "must not be empty"},
 };
 
 START_TEST(refuses_values_that_do_not_fit)

@@ -21,11 +21,13 @@ struct pool {
     size_t max;
     pthread_mutex_t lock; /* guards what follows */
     pthread_cond_t freed; /* a place for a connection */
-    pthread_cond_t wrote; /* the writer has ended */
+    pthread_cond_t ended; /* a transaction */
     size_t open;          /* connections, in use or idle */
     struct db_conn *idle;
-    bool writing; /* somebody is in a transaction; with engine->one_writer only */
-    bool down;    /* the last attempt to connect failed, and that is in the log */
+    size_t in_tx;      /* transactions that run */
+    size_t want_alone; /* transactions that wait until no other runs */
+    bool alone;        /* the one that runs wants no other beside it */
+    bool down;         /* the last attempt to connect failed, and that is in the log */
 };
 
 struct db {
@@ -35,6 +37,9 @@ struct db {
 };
 
 static const int max_attempts = 10;
+
+/* From this attempt on a transaction runs alone in this process: those that collided with it again and again cannot any more. */
+static const int lonely_attempt = 6;
 
 struct db_limits db_limits = {.wait = 5000, .reply = 15000};
 
@@ -65,7 +70,7 @@ static struct pool *pool_new(const struct db_engine *engine, const char *url, si
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_cond_init(&pool->freed, &attr);
-    pthread_cond_init(&pool->wrote, &attr);
+    pthread_cond_init(&pool->ended, &attr);
     pthread_condattr_destroy(&attr);
     pthread_mutex_init(&pool->lock, NULL);
     return pool;
@@ -151,28 +156,37 @@ static enum err pool_get(struct pool *pool, struct db_conn **out)
     return ERR_OK;
 }
 
-static enum err writer_enter(struct pool *pool)
+static bool tx_may_run(const struct pool *pool, bool alone)
 {
-    if (!pool->engine->one_writer)
-        return ERR_OK;
+    return alone ? pool->in_tx == 0 : !pool->alone && pool->want_alone == 0;
+}
+
+static enum err tx_enter(struct pool *pool, bool alone)
+{
     struct timespec limit = wait_limit();
     int rc = 0;
     pthread_mutex_lock(&pool->lock);
-    while (pool->writing && rc == 0)
-        rc = pthread_cond_timedwait(&pool->wrote, &pool->lock, &limit);
-    bool entered = !pool->writing;
-    pool->writing = true;
+    pool->want_alone += alone;
+    while (!tx_may_run(pool, alone) && rc == 0)
+        rc = pthread_cond_timedwait(&pool->ended, &pool->lock, &limit);
+    pool->want_alone -= alone;
+    bool entered = tx_may_run(pool, alone);
+    if (entered) {
+        pool->in_tx++;
+        pool->alone = alone;
+    } else {
+        pthread_cond_broadcast(&pool->ended); /* nobody waits for this one any more */
+    }
     pthread_mutex_unlock(&pool->lock);
     return entered ? ERR_OK : ERR_DB_RETRY;
 }
 
-static void writer_leave(struct pool *pool)
+static void tx_leave(struct pool *pool)
 {
-    if (!pool->engine->one_writer)
-        return;
     pthread_mutex_lock(&pool->lock);
-    pool->writing = false;
-    pthread_cond_signal(&pool->wrote);
+    pool->in_tx--;
+    pool->alone = false;
+    pthread_cond_broadcast(&pool->ended);
     pthread_mutex_unlock(&pool->lock);
 }
 
@@ -205,7 +219,7 @@ void db_free(struct db **db)
     }
     pthread_mutex_destroy(&pool->lock);
     pthread_cond_destroy(&pool->freed);
-    pthread_cond_destroy(&pool->wrote);
+    pthread_cond_destroy(&pool->ended);
     mem_wipe(&pool->url);
     free(pool);
     free(*db);
@@ -276,10 +290,10 @@ static enum err finish(struct db *tx, enum err (*fn)(struct db *tx, void *arg), 
     return e;
 }
 
-static enum err attempt(struct pool *pool, enum err (*fn)(struct db *tx, void *arg), void *arg)
+static enum err attempt(struct pool *pool, bool alone, enum err (*fn)(struct db *tx, void *arg), void *arg)
 {
     struct db tx = {.pool = pool};
-    TRY(writer_enter(pool));
+    TRY(tx_enter(pool, alone));
     enum err e = pool_get(pool, &tx.conn);
     if (e == ERR_OK) {
         e = pool->engine->begin(tx.conn);
@@ -287,7 +301,7 @@ static enum err attempt(struct pool *pool, enum err (*fn)(struct db *tx, void *a
             e = finish(&tx, fn, arg);
         pool_put(pool, tx.conn);
     }
-    writer_leave(pool);
+    tx_leave(pool);
     return e;
 }
 
@@ -307,10 +321,11 @@ enum err db_tx(struct db *db, enum err (*fn)(struct db *tx, void *arg), void *ar
         return ERR_INTERNAL;
     }
     int64_t limit = clock_mono_ns() + (int64_t)db_limits.wait * 1000000;
-    enum err e = attempt(db->pool, fn, arg);
+    bool one_writer = db->pool->engine->one_writer;
+    enum err e = attempt(db->pool, one_writer, fn, arg);
     for (int i = 1; e == ERR_DB_RETRY && i < max_attempts && clock_mono_ns() < limit; i++) {
         pause_before(i);
-        e = attempt(db->pool, fn, arg);
+        e = attempt(db->pool, one_writer || i + 1 >= lonely_attempt, fn, arg);
     }
     if (e == ERR_DB_RETRY)
         log_warn("a transaction was given up after repeated collisions", LOG_STR("engine", db_engine(db)));

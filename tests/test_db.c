@@ -452,21 +452,30 @@ static void *add_200(void *arg)
     return NULL;
 }
 
-static void in_two_threads(void *(*fn)(void *), void *one, void *two)
+static void in_threads(void *(*fn)(void *), void *const args[], size_t n)
 {
-    pthread_t threads[2];
-    ck_assert_int_eq(pthread_create(&threads[0], NULL, fn, one), 0);
-    ck_assert_int_eq(pthread_create(&threads[1], NULL, fn, two), 0);
-    pthread_join(threads[0], NULL);
-    pthread_join(threads[1], NULL);
+    pthread_t threads[8];
+    for (size_t i = 0; i < n; i++)
+        ck_assert_int_eq(pthread_create(&threads[i], NULL, fn, args[i]), 0);
+    for (size_t i = 0; i < n; i++)
+        pthread_join(threads[i], NULL);
 }
 
 START_TEST(concurrent_transactions_lose_no_update)
 {
     AUTO(db_free) struct db *db = open_table(_i, 4);
     ck_ok(put(db, "counter", 0));
-    in_two_threads(add_200, db, db);
+    in_threads(add_200, (void *[]){db, db}, 2);
     ck_assert_int_eq(query_int(db, "SELECT n FROM t"), 400);
+}
+END_TEST
+
+START_TEST(a_storm_of_collisions_starves_nobody)
+{
+    AUTO(db_free) struct db *db = open_table(_i, 8);
+    ck_ok(put(db, "counter", 0));
+    in_threads(add_200, (void *[]){db, db, db, db, db, db, db, db}, 8);
+    ck_assert_int_eq(query_int(db, "SELECT n FROM t"), 1600);
 }
 END_TEST
 
@@ -504,7 +513,9 @@ START_TEST(what_a_transaction_counted_is_still_true_when_it_commits)
     AUTO(db_free) struct db *db = open_table(_i, 4);
     pthread_barrier_t barrier;
     pthread_barrier_init(&barrier, NULL, 2);
-    in_two_threads(race_for_the_only_row, &(struct racer){db, &barrier, "one"}, &(struct racer){db, &barrier, "two"});
+    struct racer one = {db, &barrier, "one"};
+    struct racer two = {db, &barrier, "two"};
+    in_threads(race_for_the_only_row, (void *[]){&one, &two}, 2);
     pthread_barrier_destroy(&barrier);
 }
 END_TEST
@@ -558,6 +569,7 @@ static Suite *suite(void)
         a_statement_waits_for_a_connection,
         a_second_program_shares_the_database,
         concurrent_transactions_lose_no_update,
+        a_storm_of_collisions_starves_nobody,
         what_a_transaction_counted_is_still_true_when_it_commits,
         a_ping_answers,
     };

@@ -242,13 +242,12 @@ static enum cmd_exit run(struct parser *p)
         return code;
     if (cmd_is_on(cmd, "version"))
         return version_command.run(cmd);
-    if (cmd->command == NULL && p->group == NULL && !p->wants_help && !cmd_is_on(cmd, "help"))
+    bool wants_help = p->wants_help || cmd_is_on(cmd, "help");
+    if (cmd->command == NULL && p->group == NULL && !wants_help)
         cmd->command = cmd->program->initial;
-    bool is_refused =
-        cmd->command == NULL && cmd->program->missing != NULL && !p->wants_help && !cmd_is_on(cmd, "help");
-    if (is_refused)
+    if (cmd->command == NULL && cmd->program->missing != NULL && !wants_help)
         return cmd_fail(cmd, CMD_USAGE, "%s", cmd->program->missing);
-    if (cmd->command == NULL || p->wants_help || cmd_is_on(cmd, "help")) {
+    if (cmd->command == NULL || wants_help) {
         print_help(p);
         return CMD_OK;
     }

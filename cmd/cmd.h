@@ -7,7 +7,7 @@
 
 #include "cmd/config.h"
 
-/* The command line: programs are tables of commands, commands are tables of options. Each cmd/<name>.c defines its commands. */
+/* The command line: a program is a table of commands, a command has a table of options, in cmd/<its first word>.c. */
 
 /* Exit codes, those of the original (contract/useradm 7). */
 enum cmd_exit {

@@ -119,18 +119,17 @@ static enum err unknown_key(struct loader *l, const char *section, const char *s
         log_warn("unknown configuration key is ignored", LOG_STR("source", l->source), LOG_STR("key", shown));
         return ERR_OK;
     }
+    if (config_table_find(*section == '\0' ? "useradm" : "", name) != NULL)
+        return refuse(l->source, shown,
+                      *section == '\0' ? "unknown key; it belongs into the section useradm"
+                                       : "unknown key; it belongs to the top level");
     struct nearest nearest = {.typed = name};
     for (const struct config_key *key = config_table; key->name != NULL; key++)
         if (strcmp(key->section, section) == 0)
             nearest_consider(&nearest, key->name);
-    const struct config_key *elsewhere = config_table_find(*section == '\0' ? "useradm" : "", name);
-    AUTO(mem_free) char *why = mem_strdup("unknown key");
-    if (nearest.best != NULL || elsewhere != NULL) {
-        mem_free(&why);
-        why = nearest.best != NULL ? mem_printf("unknown key; did you mean %s?", nearest.best)
-              : *section == '\0'   ? mem_strdup("unknown key; it belongs into the section useradm")
-                                   : mem_strdup("unknown key; it belongs to the top level");
-    }
+    if (nearest.best == NULL)
+        return refuse(l->source, shown, "unknown key");
+    AUTO(mem_free) char *why = mem_printf("unknown key; did you mean %s?", nearest.best);
     return refuse(l->source, shown, why);
 }
 
@@ -225,7 +224,7 @@ static enum err read_variable(struct loader *l, const struct config_key *key, co
     return value != NULL ? apply_text(l, key, value, shown) : ERR_OK;
 }
 
-/* The original's LOG_LEVEL knows more levels than there are here, and nothing it says stops the start; same for LOG_FORMAT. */
+/* The original's LOG_LEVEL knows more levels, and nothing that it or LOG_FORMAT says stops the start. */
 static enum err read_log_variables(struct loader *l)
 {
     static const char *const levels[][2] = {{"trace", "debug"}, {"panic", "error"}, {"fatal", "error"}};

@@ -20,7 +20,7 @@ struct config_list {
     size_t n;
 };
 
-/* The effective configuration: read once, checked once, then passed down const. What each key means is in config_table.c. */
+/* The effective configuration: read and checked once, then passed down const. What each key means: config_table.c. */
 struct config {
     enum role role;
     char *file; /* where it was read from, NULL: nowhere */
@@ -58,12 +58,12 @@ struct config {
 };
 
 /*
- * Read the configuration: defaults, then the file (NULL: none), then the environment; flags are set by the caller with config_set().
+ * Read the configuration: defaults, then the file (NULL: none), then the environment. Flags follow with config_set().
  *
- * A key of the top level is MINTD_<KEY> in the environment, one of the section useradm USERADM_<KEY>; empty variables count as unset.
- * Under a link name the file is the original's flat one, each key is USERADM_<KEY> as well, LOG_LEVEL and LOG_FORMAT count, and
- * an unknown key is a warning instead of an error (contract/useradm 7). Keys of stores that mintd does not have (MongoDB, Redis)
- * are named once in a warning. On an error one line has been logged that names source, key and reason.
+ * In the environment a key of the top level is MINTD_<KEY>, one of the section useradm USERADM_<KEY>; an empty variable
+ * counts as unset. Under a link name the file is the original's flat one, each key is USERADM_<KEY> as well, LOG_LEVEL
+ * and LOG_FORMAT count, and an unknown key is a warning instead of an error (contract/useradm 7). Keys of stores that
+ * mintd does not have (MongoDB, Redis) are named once in a warning. On an error one line names source, key and reason.
  * ERR_CONFIG
  */
 enum err config_load(enum role role, const char *file, struct config **out);
@@ -72,7 +72,7 @@ void config_free(struct config **config);
 /* As config_load(), from text, without the environment: for tests and the fuzzer. */
 enum err config_parse(enum role role, const char *text, size_t len, struct config **out);
 
-/* Set one key from text as a flag does; name is dotted ("useradm.jwt_issuer"). Logs and returns ERR_CONFIG when the value does not fit. */
+/* Set one key from text as a flag does; name is dotted ("useradm.jwt_issuer"). ERR_CONFIG, logged: it does not fit. */
 enum err config_set(struct config *config, const char *name, const char *value);
 
 /* Print it as YAML that config_load() reads back, passwords in db masked. */

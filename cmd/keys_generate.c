@@ -138,7 +138,7 @@ static bool write_all(int fd, const char *text, size_t len)
     return true;
 }
 
-/* The file appears under its name whole or not at all, and never in the place of another. ERR_KEY_EXISTS; ERR_IO with errno */
+/* The file appears whole or not at all, and never in the place of another. ERR_KEY_EXISTS; ERR_IO with errno */
 static enum err write_new(int dir, const char *name, const char *pem)
 {
     char uuid[RAND_UUID_SIZE];

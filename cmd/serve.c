@@ -159,7 +159,7 @@ static enum cmd_exit serve(const struct cmd *cmd, const sigset_t *signals, struc
     return CMD_OK;
 }
 
-/* The database is looked at before the keys are read, and changed after that: when either is bad, nothing is half started. */
+/* The database is looked at before the keys are read, and changed after that: nothing is ever half started. */
 static enum cmd_exit open_all(const struct cmd *cmd, struct keyring **ring, struct db **db)
 {
     bool migrates = cmd_is_on(cmd, "automigrate");

@@ -2,7 +2,7 @@
 #include "cmd/account.h"
 #include "cmd/cmd.h"
 
-/* The commands of the original by their own names and flags: contract/useradm 7. The tenant of create-user is ignored there too. */
+/* The original's commands under its names and flags: contract/useradm 7. It ignores the tenant of create-user too. */
 
 static enum cmd_exit run_create_user(struct cmd *cmd)
 {

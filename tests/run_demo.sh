@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# A server to try out, in ./run: a key, a database and a first user are made unless they are there, then it serves in the foreground.
+# A server to try out, in ./run: a key, a database and a first user are made unless they are there; then it serves.
 #   tests/run_demo.sh BUILD
 # MINTD_LISTEN and MINTD_INTERNAL_LISTEN change the addresses (127.0.0.1:8080 and 127.0.0.1:8081).
 set -eu

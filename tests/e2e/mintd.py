@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the e2e tests share: run the built programs, start servers on free ports, talk to them, make databases.
 
-Needs MINTD_BUILD (the build directory) and, for the second engine, MINTD_TEST_POSTGRES (a libpq URI that ends in a query).
+Needs MINTD_BUILD (the build directory) and, for the second engine, MINTD_TEST_POSTGRES (a libpq URI with a query).
 """
 import base64
 import http.client
@@ -115,7 +115,8 @@ class Server:
     def verify(self, token):
         """The status of the verify endpoint, asked as a gateway asks."""
         headers = {"X-Forwarded-Method": "GET", "X-Forwarded-Uri": "/api/management/v1/inventory/devices"}
-        return request(self.internal or self.public, "GET", INTERNAL + "/auth/verify", headers=headers, bearer=token).status
+        address = self.internal or self.public
+        return request(address, "GET", INTERNAL + "/auth/verify", headers=headers, bearer=token).status
 
     def send(self, number):
         self.process.send_signal(number)

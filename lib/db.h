@@ -11,8 +11,8 @@
 /*
  * One database behind one SQL text, on SQLite or PostgreSQL. Columns are TEXT or BIGINT; parameters are $1, $2 ...
  *
- * A struct db stands for either the database (a pool of connections: each statement runs on its own, any thread may call)
- * or, inside db_tx(), for the transaction. Functions that take one work in both.
+ * A struct db stands for either the database (a pool of connections: each statement runs on its own, any thread may
+ * call) or, inside db_tx(), for the transaction. Functions that take one work in both.
  */
 struct db;
 
@@ -73,25 +73,28 @@ bool db_rows_is_null(const struct db_rows *rows, size_t col);
 size_t db_rows_count(const struct db_rows *rows);
 
 /*
- * Run a statement and keep its rows. sql must outlive the database (a literal): statements are prepared once per connection and
- * found again by its address.
- * ERR_DB_UNREACHABLE: no connection (it is made again at the next call). ERR_DB_RETRY: busy, deadlock, serialization failure or a foreign key
- * that a racing transaction broke. ERR_SCHEMA_OLD: a table that it names is missing. ERR_DB: anything else, logged with the engine's message.
+ * Run a statement and keep its rows. sql must outlive the database (a literal): statements are prepared once per
+ * connection and found again by its address.
+ * ERR_DB_UNREACHABLE: no connection (it is made again at the next call). ERR_DB_RETRY: busy, deadlock, serialization
+ * failure or a foreign key that a racing transaction broke. ERR_SCHEMA_OLD: a table that it names is missing. ERR_DB:
+ * anything else, logged with the engine's message.
  */
 enum err db_query(struct db *db, const char *sql, const struct db_arg *args, struct db_rows **out);
 
 /* Run a statement without result rows; changed (may be NULL) receives how many rows it wrote. Errors as db_query(). */
 enum err db_exec(struct db *db, const char *sql, const struct db_arg *args, int64_t *changed);
 
-/* Run a script of several statements without parameters, as migrations have; it may take any time. Errors as db_query(). */
+/* Run a script of several statements without parameters; it may take any time, as migrations do. Errors as db_query(). */
 enum err db_script(struct db *db, const char *sql);
 
 /*
- * Run fn in a transaction: commit when it returns ERR_OK, else roll back and return its error. Transactions are serializable: what fn read is
- * still true when it commits. After a statement that failed nothing more is run, and nothing is committed even if fn returns ERR_OK.
- * A transaction that lost a race (ERR_DB_RETRY from fn, a statement or the commit) is repeated from the start, up to 10 times and 5 s with a
- * growing, random pause, so fn may run more than once. Everything that fn writes is durable when this returns ERR_OK.
- * Transactions do not nest (ERR_INTERNAL). A statement on db itself, inside fn, stands outside of the transaction and needs a connection of its own.
+ * Run fn in a transaction: commit when it returns ERR_OK, else roll back and return its error. Transactions are
+ * serializable: what fn read is still true when it commits. After a statement that failed nothing more is run, and
+ * nothing is committed even if fn returns ERR_OK.
+ * A transaction that lost a race (ERR_DB_RETRY from fn, a statement or
+ * the commit) is repeated from the start, up to 10 times and 5 s with a growing, random pause, so fn may run more than
+ * once. Everything that fn writes is durable when this returns ERR_OK. Transactions do not nest (ERR_INTERNAL). A
+ * statement on db itself, inside fn, stands outside of the transaction and needs a connection of its own.
  */
 enum err db_tx(struct db *db, enum err (*fn)(struct db *tx, void *arg), void *arg);
 

@@ -18,8 +18,8 @@
 enum { OID_INFERRED = 0, OID_BOOL = 16, OID_INT8 = 20, OID_TEXT = 25 };
 
 /*
- * A statement is prepared once for each combination of argument types that it is called with. So a NULL, whose type the server must infer,
- * gives the same result whether it comes first or after an integer.
+ * A statement is prepared once for each combination of argument types that it is called with. So a NULL, whose type the
+ * server must infer, gives the same result whether it comes first or after an integer.
  */
 struct statement_key {
     const char *sql; /* the address counts */
@@ -97,7 +97,7 @@ static enum err lost(struct postgres *db, const char *error)
     return ERR_DB_UNREACHABLE;
 }
 
-/* IF NOT EXISTS does not look at what an uncommitted transaction makes: the second comer then meets one of these errors. */
+/* IF NOT EXISTS does not see what an uncommitted transaction makes: the second comer then meets one of these errors. */
 static bool is_creation_race(const PGresult *result, const char *state, const char *sql)
 {
     const char *schema = log_str(PQresultErrorField(result, PG_DIAG_SCHEMA_NAME));
@@ -116,7 +116,7 @@ static enum err state_err(const PGresult *result, const char *state, const char 
     return ERR_DB;
 }
 
-/* What a failed result means. Of the server's message only the first part is logged: the detail has the row's values. */
+/* What a failed result means. Only the first part of the server's message is logged: the detail has the row's values. */
 static enum err fail(struct postgres *db, const PGresult *result, const char *sql)
 {
     const char *state = log_str(PQresultErrorField(result, PG_DIAG_SQLSTATE));
@@ -136,7 +136,7 @@ static enum err fail(struct postgres *db, const PGresult *result, const char *sq
     return e;
 }
 
-/* Send what waits to be sent and read what there is, until libpq has a result or the limit is reached; limit < 0 is none. */
+/* Send what waits to be sent and read what there is, until libpq has a result or the limit (< 0: none) is reached. */
 static enum err pump(struct postgres *db, int64_t limit_ns)
 {
     for (;;) {
@@ -353,8 +353,9 @@ static void on_notice(void *arg, const PGresult *result)
 }
 
 /*
- * libpq quotes what it cannot parse, and that may be a piece of the password: its message is cut before the quote. An unescaped '@' or '/' in a
- * password would make it parse, with the rest of the password as the host name that later messages show.
+ * libpq quotes what it cannot parse, and that may be a piece of the password: its message is cut before the quote. An
+ * unescaped '@' or '/' in a password would make it parse, with the rest of the password as the host name that later
+ * messages show.
  */
 static enum err check_url(const char *url, char *why, size_t why_size)
 {

@@ -177,7 +177,7 @@ static enum err script(struct db_conn *conn, const char *sql)
     return rc == SQLITE_OK ? ERR_OK : fail(db, rc, sql);
 }
 
-/* The write lock is taken at once: a transaction that began by reading could not wait for it later without a deadlock. */
+/* The write lock is taken at once: a transaction that began by reading could not wait for it without a deadlock. */
 static enum err begin(struct db_conn *conn)
 {
     return run(conn, "BEGIN IMMEDIATE", DB_ARGS(), NULL, NULL);
@@ -227,8 +227,9 @@ static void configure(void)
 }
 
 /*
- * Make the file if it is missing: SQLite itself would make it readable for everybody, and gives its own files beside it the mode of this one.
- * An existing file is not opened here, as closing it would drop the locks that SQLite holds on it in this process.
+ * Make the file if it is missing: SQLite itself would make it readable for everybody, and gives its own files beside it
+ * the mode of this one. An existing file is not opened here, as closing it would drop the locks that SQLite holds on it
+ * in this process.
  */
 static enum err make_file(const char *path, char *why, size_t why_size)
 {

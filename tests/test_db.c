@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include <check.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -470,12 +471,52 @@ START_TEST(concurrent_transactions_lose_no_update)
 }
 END_TEST
 
-START_TEST(a_storm_of_collisions_starves_nobody)
+struct crowd {
+    struct db *db;
+    atomic_bool inside; /* the other thread is in a transaction */
+    atomic_bool done;
+    int runs;
+};
+
+static enum err go_inside(struct db *tx, void *arg)
 {
-    AUTO(db_free) struct db *db = open_table(_i, 8);
-    ck_ok(put(db, "counter", 0));
-    in_threads(add_200, (void *[]){db, db, db, db, db, db, db, db}, 8);
-    ck_assert_int_eq(query_int(db, "SELECT n FROM t"), 1600);
+    struct crowd *crowd = arg;
+    crowd->inside = true;
+    enum err e = db_ping(tx);
+    crowd->inside = false;
+    return e;
+}
+
+static void *crowd_in(void *arg)
+{
+    struct crowd *crowd = arg;
+    while (!crowd->done)
+        ck_ok(db_tx(crowd->db, go_inside, crowd));
+    return NULL;
+}
+
+static enum err lose_until_alone(struct db *tx, void *arg)
+{
+    struct crowd *crowd = arg;
+    if (++crowd->runs < 6)
+        return ERR_DB_RETRY;
+    for (int i = 0; i < 300; i++) {
+        ck_ok(db_ping(tx));
+        ck_assert(!crowd->inside);
+    }
+    return ERR_OK;
+}
+
+START_TEST(a_transaction_that_lost_five_times_runs_alone)
+{
+    AUTO(db_free) struct db *db = open_table(_i, 4);
+    struct crowd crowd = {.db = db};
+    pthread_t thread;
+    ck_assert_int_eq(pthread_create(&thread, NULL, crowd_in, &crowd), 0);
+    ck_ok(db_tx(db, lose_until_alone, &crowd));
+    crowd.done = true;
+    pthread_join(thread, NULL);
+    ck_assert_int_eq(crowd.runs, 6);
 }
 END_TEST
 
@@ -569,7 +610,7 @@ static Suite *suite(void)
         a_statement_waits_for_a_connection,
         a_second_program_shares_the_database,
         concurrent_transactions_lose_no_update,
-        a_storm_of_collisions_starves_nobody,
+        a_transaction_that_lost_five_times_runs_alone,
         what_a_transaction_counted_is_still_true_when_it_commits,
         a_ping_answers,
     };

@@ -38,7 +38,7 @@ struct db {
 
 static const int max_attempts = 10;
 
-/* From this attempt on a transaction runs alone in this process, so that those it collided with cannot meet it again. */
+/* From this attempt on a transaction runs alone in this process, so that nobody can collide with it again. */
 static const int lonely_attempt = 6;
 
 struct db_limits db_limits = {.wait = 5000, .reply = 15000};

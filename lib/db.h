@@ -84,7 +84,7 @@ enum err db_query(struct db *db, const char *sql, const struct db_arg *args, str
 /* Run a statement without result rows; changed (may be NULL) receives how many rows it wrote. Errors as db_query(). */
 enum err db_exec(struct db *db, const char *sql, const struct db_arg *args, int64_t *changed);
 
-/* Run a script of several statements without parameters; it may take any time, as migrations do. Errors as db_query(). */
+/* Run a script of several statements without parameters; it may take any time, as a migration. Errors as db_query(). */
 enum err db_script(struct db *db, const char *sql);
 
 /*

@@ -116,7 +116,7 @@ static enum err state_err(const PGresult *result, const char *state, const char 
     return ERR_DB;
 }
 
-/* What a failed result means. Only the first part of the server's message is logged: the detail has the row's values. */
+/* What a failed result means. Only the first part of its message is logged: the detail has the row's values. */
 static enum err fail(struct postgres *db, const PGresult *result, const char *sql)
 {
     const char *state = log_str(PQresultErrorField(result, PG_DIAG_SQLSTATE));

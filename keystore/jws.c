@@ -208,7 +208,7 @@ enum err jws_sign(const struct key *key, const char *payload, size_t len, char *
         return ERR_TOO_LARGE;
 
     AUTO(mem_wipe) char *text = mem_calloc(header_len + BASE64_ENCODED(len) + BASE64_ENCODED(signature_len) + 3, 1);
-    memcpy(text, header, header_len);
+    memcpy(text, header, header_len + 1);
     char *p = text + header_len;
     *p++ = '.';
     p += base64_encode(BASE64_URL, payload, len, p);

@@ -38,6 +38,9 @@
 /* Nice value of password hashing, so that a storm of logins leaves the cores to everything else. */
 #define HASH_NICE 10
 
+/* Logins that may wait for one hashing thread: some seconds of its work, after which clients would have given up anyway. */
+#define HASH_QUEUE 64
+
 METRICS_GAUGE(connections, "mintd_connections", "", "Open connections.");
 METRICS_COUNTER(refused_limit, "mintd_connections_refused_total", "reason=\"limit\"",
                 "Connections closed at once because there were too many.");
@@ -543,7 +546,8 @@ static enum err open_lanes(struct server *server)
     unsigned db = config->db_threads != 0 ? config->db_threads : 4 * cores();
     unsigned hash = config->hash_threads != 0 ? config->hash_threads : cores();
     server->lanes[LANE_DB] = lane_new("db", db, config->queue_max, 0);
-    server->lanes[LANE_HASH] = lane_new("hash", hash, config->queue_max, HASH_NICE);
+    unsigned hash_queue = hash * HASH_QUEUE < config->queue_max ? hash * HASH_QUEUE : config->queue_max;
+    server->lanes[LANE_HASH] = lane_new("hash", hash, hash_queue, HASH_NICE);
     return server->lanes[LANE_DB] != NULL && server->lanes[LANE_HASH] != NULL ? ERR_OK : ERR_INTERNAL;
 }
 

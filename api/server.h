@@ -25,7 +25,7 @@ struct server_config {
     unsigned threads;            /* I/O threads; 0: one per core */
     unsigned db_threads;         /* workers of LANE_DB; 0: 4 per core */
     unsigned hash_threads;       /* workers of LANE_HASH; 0: one per core */
-    unsigned queue_max;          /* calls waiting in each lane */
+    unsigned queue_max;          /* calls waiting in each lane; fewer where passwords are hashed */
     unsigned connections_max;    /* per listener */
     size_t header_max;           /* bytes of request line and headers */
     int64_t inflight_max;        /* bytes of request bodies in memory, all together */

@@ -228,10 +228,11 @@ static enum err parse(const struct keyring_config *config, int64_t kid, const st
     return ERR_OK;
 }
 
-static bool is_in_grace(const struct keyscan *scan, const struct keyslot *slot, int64_t now)
+/* A new file that is no whole PEM yet is most likely being written: it is looked at again before anybody hears of it. */
+static bool is_in_grace(const struct keyscan *scan, const struct keyslot *slot, enum err e, int64_t now)
 {
     int64_t age = keyfile_age_ms(&slot->stamp, now);
-    return !scan->is_first && age >= 0 && age < KEYSCAN_GRACE_MS;
+    return e == ERR_KEY_NOT_PEM && !scan->is_first && age >= 0 && age < KEYSCAN_GRACE_MS;
 }
 
 /* The verdict on the file as it is now; slot->key is replaced only by a good key. */
@@ -257,7 +258,7 @@ static enum err judge(const struct keyscan *scan, const struct keyfile_dir *dir,
     struct key *key = NULL;
     enum err e = parse(scan->config, slot->kid, &file, &key);
     if (e != ERR_OK)
-        return is_in_grace(scan, slot, now) ? slot->reason : e;
+        return is_in_grace(scan, slot, e, now) ? slot->reason : e;
     key_free(&slot->key);
     slot->key = key;
     memcpy(slot->digest, file.digest, sizeof file.digest);

@@ -188,14 +188,13 @@ static void add_signing_fault(const struct keyring *ring, struct keytable *next,
 /* The key that signs after this look: the one asked for, else the one that did so far. */
 static struct key *choose_signer(const struct keyring *ring, struct keytable *next, enum err followed)
 {
-    if (is_path_mode(ring) && (followed != ERR_OK || signer(ring, next) == NULL))
-        add_signing_fault(ring, next, followed);
     const struct keyslot *slot = signer(ring, next);
-    if (slot != NULL)
-        return slot->key;
-    int64_t kid = key_kid(ring->signing);
+    bool is_as_asked = followed == ERR_OK && slot != NULL;
+    int64_t kid = slot != NULL ? slot->kid : key_kid(ring->signing);
     if (keytable_key(next, kid) == NULL)
         carry(next, keytable_key(&ring->table, kid), ERR_KEY_MISSING);
+    if (!is_as_asked)
+        add_signing_fault(ring, next, followed);
     return keytable_key(next, kid)->key;
 }
 

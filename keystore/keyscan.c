@@ -184,12 +184,12 @@ static int64_t kid_to_sign(const struct keyscan *scan, const struct keytable *ou
     return highest;
 }
 
-/* Who may stay when there are too many: the signing key, then those in use, then by name. */
+/* Who may stay when there are too many: the keys in use, then the one that is to sign, then by name. */
 static int rank(const struct keyslot *slot, int64_t signing)
 {
-    if (slot->kid == signing)
+    if (slot->key != NULL)
         return 0;
-    return slot->key != NULL ? 1 : 2;
+    return slot->kid == signing ? 1 : 2;
 }
 
 static void refuse_surplus(const struct keyscan *scan, const struct keytable *out)

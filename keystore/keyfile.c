@@ -17,6 +17,7 @@
 #include "lib/auto.h"
 #include "lib/mem.h"
 
+#define OPEN_TRIES 64
 #define OPEN_FLAGS (O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY)
 
 static enum err error_of(int number)
@@ -98,7 +99,7 @@ static int open_beneath(const struct keyfile_dir *dir, const char *name)
     struct open_how how = {.flags = OPEN_FLAGS, .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS};
     int fd = -1;
     /* EAGAIN: something was renamed while a link was being followed */
-    for (int tries = 0; tries < 8; tries++) {
+    for (int tries = 0; tries < OPEN_TRIES; tries++) {
         fd = (int)syscall(SYS_openat2, dir->fd, name, &how, sizeof how);
         if (fd < 0 && (errno == ENOSYS || errno == EPERM))
             fd = open_resolved(dir, name);

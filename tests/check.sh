@@ -42,6 +42,7 @@ export MINTD_TEST_POSTGRES="postgresql:///postgres?host=$work&user=mintd"
 export MINTD_BUILD="$build"
 export TZ=UTC LC_ALL=C.UTF-8
 export CK_DEFAULT_TIMEOUT=${CK_DEFAULT_TIMEOUT:-120}
+[ "$mode" = valgrind ] && export MINTD_TEST_ROTATIONS=${MINTD_TEST_ROTATIONS:-30}
 
 passed=0
 failed=0
@@ -98,7 +99,7 @@ run_e2e() {
 
 wanted() { [ -z "$names" ] || [[ " $names " == *" $1 "* ]]; }
 names=$*
-threaded=" test_cache test_db test_issuer test_key test_keyring test_lane test_metrics test_rotation test_server test_session test_watch "
+threaded=" test_cache test_db test_issuer test_key test_keyfile test_keyring test_keyring_faults test_lane test_match test_metrics test_rotation test_server test_session test_watch "
 
 for t in "$build"/tests/test_*; do
     name=$(basename "$t")

@@ -446,6 +446,7 @@ static Suite *suite(void)
 {
     Suite *s = suite_create("keyring");
     TCase *tc = tcase_create("keyring");
+    tcase_set_timeout(tc, 60);
     tcase_add_checked_fixture(tc, ring_set_up, ring_tear_down);
     tcase_add_test(tc, every_matching_file_is_a_key_and_the_highest_signs);
     tcase_add_test(tc, dropping_a_higher_file_rotates_and_removing_it_rolls_back);

@@ -43,6 +43,14 @@ static void fd_close(int *fd)
         close(*fd);
 }
 
+/* Hand the descriptor over to the caller. */
+static int release(int *fd)
+{
+    int open_fd = *fd;
+    *fd = -1;
+    return open_fd;
+}
+
 static struct keyfile_stamp stamp_of(const struct stat *st)
 {
     return (struct keyfile_stamp){
@@ -89,9 +97,7 @@ static int open_resolved(const struct keyfile_dir *dir, const char *name)
         errno = EAGAIN;
         return -1;
     }
-    int result = fd;
-    fd = -1;
-    return result;
+    return release(&fd);
 }
 
 static int open_beneath(const struct keyfile_dir *dir, const char *name)

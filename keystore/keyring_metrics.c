@@ -65,11 +65,11 @@ static const struct {
     const char *help;
     int64_t (*value)(const struct keyring_metrics *, const struct keyset *);
 } gauges[] = {
-    {"mintd_keys",                                   "Keys that sign or verify.",                               keys_of      },
-    {"mintd_keyring_refused_files",                  "Key files that are refused as they are now, or missing.", refused_of   },
-    {"mintd_keyring_generation",                     "Key sets published so far.",                              generation_of},
+    {"mintd_keys", "Keys that sign or verify.", keys_of},
+    {"mintd_keyring_refused_files", "Key files that are refused as they are now, or missing.", refused_of},
+    {"mintd_keyring_generation", "Key sets published so far.", generation_of},
     {"mintd_keyring_last_success_timestamp_seconds", "When the key directory was last looked at with success.",
-     success_of                                                                                                              },
+     success_of},
 };
 
 static const char *state_of(const struct keyset *set, const struct keyset_entry *entry)

@@ -155,8 +155,7 @@ static const struct keyslot *keeper(struct keyslot *const *same, size_t n)
 
 static void refuse_duplicates(const struct keytable *out)
 {
-    AUTO(mem_free) char *memory = mem_calloc(out->n, sizeof(struct keyslot *));
-    struct keyslot **order = (struct keyslot **)(void *)memory;
+    struct keyslot **order = mem_calloc(out->n, sizeof *order);
     size_t n = 0;
     for (size_t i = 0; i < out->n; i++)
         if (out->slot[i].kid >= 0 && out->slot[i].role != KEYSLOT_FALLBACK)
@@ -171,6 +170,7 @@ static void refuse_duplicates(const struct keytable *out)
             if (order[j] != keep)
                 order[j]->reason = ERR_KEY_DUPLICATE;
     }
+    free(order);
 }
 
 static int64_t kid_to_sign(const struct keyscan *scan, const struct keytable *out)

@@ -59,7 +59,7 @@ static void *run(void *arg)
     struct watch *watch = arg;
     struct pollfd fds[] = {
         {.fd = watch->events, .events = POLLIN},
-        {.fd = watch->kicks,  .events = POLLIN},
+        {.fd = watch->kicks, .events = POLLIN},
     };
     while (true) {
         poll(fds, 2, WATCH_POLL_MS);

@@ -134,43 +134,47 @@ static void add_fallback(const struct keyscan *scan, const struct keytable *old,
 
 /* rules between files */
 
+struct claim {
+    int64_t kid;
+    struct keyslot *slot;
+};
+
 static int by_kid(const void *a, const void *b)
 {
-    const struct keyslot *x = *(struct keyslot *const *)a, *y = *(struct keyslot *const *)b;
+    const struct claim *x = a, *y = b;
     return (x->kid > y->kid) - (x->kid < y->kid);
 }
 
 /* Of several files of one id: the one whose key is in use, else the default key, else none. */
-static const struct keyslot *keeper(struct keyslot *const *same, size_t n)
+static const struct keyslot *keeper(const struct claim *claim, size_t n)
 {
-    const struct keyslot *keep = NULL;
+    const struct keyslot *keep = n == 1 ? claim->slot : NULL;
     for (size_t i = 0; i < n; i++) {
-        if (same[i]->key != NULL)
-            return same[i];
-        if (same[i]->role == KEYSLOT_DEFAULT)
-            keep = same[i];
+        if (claim[i].slot->key != NULL)
+            return claim[i].slot;
+        if (claim[i].slot->role == KEYSLOT_DEFAULT)
+            keep = claim[i].slot;
     }
     return keep;
 }
 
 static void refuse_duplicates(const struct keytable *out)
 {
-    struct keyslot **order = mem_calloc(out->n, sizeof *order);
+    struct claim *claim = mem_calloc(out->n, sizeof *claim);
     size_t n = 0;
     for (size_t i = 0; i < out->n; i++)
         if (out->slot[i].kid >= 0 && out->slot[i].role != KEYSLOT_FALLBACK)
-            order[n++] = &out->slot[i];
-    if (n > 1)
-        qsort(order, n, sizeof *order, by_kid);
+            claim[n++] = (struct claim){.kid = out->slot[i].kid, .slot = &out->slot[i]};
+    qsort(claim, n, sizeof *claim, by_kid);
     for (size_t i = 0, end; i < n; i = end) {
-        for (end = i + 1; end < n && order[end]->kid == order[i]->kid;)
+        for (end = i + 1; end < n && claim[end].kid == claim[i].kid;)
             end++;
-        const struct keyslot *keep = end - i > 1 ? keeper(&order[i], end - i) : order[i];
+        const struct keyslot *keep = keeper(&claim[i], end - i);
         for (size_t j = i; j < end; j++)
-            if (order[j] != keep)
-                order[j]->reason = ERR_KEY_DUPLICATE;
+            if (claim[j].slot != keep)
+                claim[j].slot->reason = ERR_KEY_DUPLICATE;
     }
-    free(order);
+    free(claim);
 }
 
 static int64_t kid_to_sign(const struct keyscan *scan, const struct keytable *out)
@@ -228,7 +232,7 @@ static enum err parse(const struct keyring_config *config, int64_t kid, const st
     return ERR_OK;
 }
 
-/* A new file that is no whole PEM yet is most likely being written: it is looked at again before anybody hears of it. */
+/* A file that is no whole PEM yet is most likely being written: it is looked at again before anybody hears of it. */
 static bool is_in_grace(const struct keyscan *scan, const struct keyslot *slot, enum err e, int64_t now)
 {
     int64_t age = keyfile_age_ms(&slot->stamp, now);

@@ -9,6 +9,7 @@
 #include "auth/issuer.h"
 #include "cmd/cmd.h"
 #include "cmd/open.h"
+#include "keystore/keyring_metrics.h"
 #include "keystore/watch.h"
 #include "lib/auto.h"
 #include "lib/clock.h"
@@ -184,7 +185,12 @@ static enum cmd_exit run(struct cmd *cmd)
     AUTO(keyring_free) struct keyring *ring = NULL;
     AUTO(db_free) struct db *db = NULL;
     enum cmd_exit code = open_all(cmd, &ring, &db);
-    return code == CMD_OK ? serve(cmd, &signals, db, ring) : code;
+    if (code != CMD_OK)
+        return code;
+    keyring_metrics_add(ring);
+    code = serve(cmd, &signals, db, ring);
+    keyring_metrics_remove(ring);
+    return code;
 }
 
 static const struct cmd_option options[] = {

@@ -188,7 +188,7 @@ enum err key_new(EVP_PKEY **pkey, int64_t kid, enum key_alg alg, struct key **ou
     key->kid = kid;
     key->alg = alg;
     key->serial = atomic_fetch_add(&serials, 1) + 1;
-    key->cells = key_cell_new();
+    key->cells = key_cell_new(key->pkey, key_traits(alg)->digest, key_traits(alg)->is_pss);
     TRY(describe(key));
     *out = MOVE(key);
     return ERR_OK;
@@ -280,8 +280,8 @@ enum err key_sign(const struct key *key, const void *msg, size_t len, uint8_t *s
     uint8_t der[KEY_DER_SIGNATURE_MAX];
     size_t der_len = sizeof der;
     size_t sig_len = key->signature_size;
-    bool ok = half > 0 ? key_cell_sign(key, msg, len, der, &der_len) && der_to_raw(der, der_len, half, sig)
-                       : key_cell_sign(key, msg, len, sig, &sig_len) && sig_len == key->signature_size;
+    bool ok = half > 0 ? key_cell_sign(key->cells, msg, len, der, &der_len) && der_to_raw(der, der_len, half, sig)
+                       : key_cell_sign(key->cells, msg, len, sig, &sig_len) && sig_len == key->signature_size;
     if (ok)
         return ERR_OK;
     ERR_clear_error();
@@ -299,7 +299,7 @@ enum err key_verify(const struct key *key, const void *msg, size_t len, const ui
         sig_len = raw_to_der(sig, half, der);
         sig = der;
     }
-    if (sig_len > 0 && key_cell_verify(key, msg, len, sig, sig_len))
+    if (sig_len > 0 && key_cell_verify(key->cells, msg, len, sig, sig_len))
         return ERR_OK;
     ERR_clear_error();
     return ERR_TOKEN_INVALID;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "keystore/key_impl.h"
+#include "keystore/key_cell.h"
 
 #include <openssl/rsa.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "lib/auto.h"
@@ -13,12 +14,20 @@
  */
 enum { CELLS = 16 };
 
+/* What one thread at a time works with. */
 struct key_cell {
     atomic_flag is_taken;
     EVP_MD_CTX *sign;                       /* ready to sign, never used itself */
     EVP_MD_CTX *verify;                     /* ready to verify, never used itself */
     EVP_MD_CTX *scratch;                    /* the copy that works */
     char padding[128 - 4 * sizeof(void *)]; /* two cells share no cache line, wherever the array begins */
+};
+
+struct key_cells {
+    EVP_PKEY *pkey;
+    const char *digest;
+    bool is_pss;
+    struct key_cell cell[CELLS];
 };
 
 /* EVP_DigestSignInit_ex() or EVP_DigestVerifyInit_ex() */
@@ -49,11 +58,11 @@ static size_t first_choice(void)
 }
 
 /* A cell for the calling thread alone: one of the key's, or spare when all are taken. */
-static struct key_cell *cell_take(const struct key *key, struct key_cell *spare)
+static struct key_cell *cell_take(struct key_cells *cells, struct key_cell *spare)
 {
     size_t first = first_choice();
     for (size_t i = 0; i < CELLS; i++) {
-        struct key_cell *cell = &key->cells[(first + i) % CELLS];
+        struct key_cell *cell = &cells->cell[(first + i) % CELLS];
         if (!atomic_flag_test_and_set_explicit(&cell->is_taken, memory_order_acquire))
             return cell;
     }
@@ -76,16 +85,15 @@ static bool use_pss(EVP_PKEY_CTX *params)
 }
 
 /* Make *context ready for the key's algorithm, if it is not yet. MGF1 takes the same hash when it is not told otherwise. */
-static bool prepare(const struct key *key, init_fn *init, EVP_MD_CTX **context)
+static bool prepare(const struct key_cells *cells, init_fn *init, EVP_MD_CTX **context)
 {
     if (*context != NULL)
         return true;
-    const struct key_traits *traits = key_traits(key->alg);
     EVP_PKEY_CTX *params = NULL;
     AUTO(context_free) EVP_MD_CTX *fresh = EVP_MD_CTX_new();
-    if (fresh == NULL || init(fresh, &params, traits->digest, NULL, NULL, key->pkey, NULL) != 1)
+    if (fresh == NULL || init(fresh, &params, cells->digest, NULL, NULL, cells->pkey, NULL) != 1)
         return false;
-    if (traits->is_pss && !use_pss(params))
+    if (cells->is_pss && !use_pss(params))
         return false;
     *context = MOVE(fresh);
     return true;
@@ -98,37 +106,40 @@ static bool copy_to_scratch(struct key_cell *cell, const EVP_MD_CTX *ready)
     return cell->scratch != NULL && EVP_MD_CTX_copy_ex(cell->scratch, ready) == 1;
 }
 
-struct key_cell *key_cell_new(void)
+struct key_cells *key_cell_new(EVP_PKEY *pkey, const char *digest, bool is_pss)
 {
-    struct key_cell *cells = mem_calloc(CELLS, sizeof *cells);
+    struct key_cells *cells = mem_calloc(1, sizeof *cells);
+    cells->pkey = pkey;
+    cells->digest = digest;
+    cells->is_pss = is_pss;
     for (size_t i = 0; i < CELLS; i++)
-        atomic_flag_clear_explicit(&cells[i].is_taken, memory_order_relaxed);
+        atomic_flag_clear_explicit(&cells->cell[i].is_taken, memory_order_relaxed);
     return cells;
 }
 
-void key_cell_free(struct key_cell **cells)
+void key_cell_free(struct key_cells **cells)
 {
     for (size_t i = 0; *cells != NULL && i < CELLS; i++)
-        cell_clear(&(*cells)[i]);
+        cell_clear(&(*cells)->cell[i]);
     free(*cells);
     *cells = NULL;
 }
 
-bool key_cell_sign(const struct key *key, const void *msg, size_t len, uint8_t *sig, size_t *sig_len)
+bool key_cell_sign(struct key_cells *cells, const void *msg, size_t len, uint8_t *sig, size_t *sig_len)
 {
     struct key_cell spare = {.is_taken = ATOMIC_FLAG_INIT};
-    struct key_cell *cell = cell_take(key, &spare);
-    bool ok = prepare(key, EVP_DigestSignInit_ex, &cell->sign) && copy_to_scratch(cell, cell->sign) &&
+    struct key_cell *cell = cell_take(cells, &spare);
+    bool ok = prepare(cells, EVP_DigestSignInit_ex, &cell->sign) && copy_to_scratch(cell, cell->sign) &&
               EVP_DigestSign(cell->scratch, sig, sig_len, msg, len) == 1;
     cell_give(cell, &spare);
     return ok;
 }
 
-bool key_cell_verify(const struct key *key, const void *msg, size_t len, const uint8_t *sig, size_t sig_len)
+bool key_cell_verify(struct key_cells *cells, const void *msg, size_t len, const uint8_t *sig, size_t sig_len)
 {
     struct key_cell spare = {.is_taken = ATOMIC_FLAG_INIT};
-    struct key_cell *cell = cell_take(key, &spare);
-    bool ok = prepare(key, EVP_DigestVerifyInit_ex, &cell->verify) && copy_to_scratch(cell, cell->verify) &&
+    struct key_cell *cell = cell_take(cells, &spare);
+    bool ok = prepare(cells, EVP_DigestVerifyInit_ex, &cell->verify) && copy_to_scratch(cell, cell->verify) &&
               EVP_DigestVerify(cell->scratch, sig, sig_len, msg, len) == 1;
     cell_give(cell, &spare);
     return ok;

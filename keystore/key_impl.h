@@ -10,9 +10,10 @@
 #include <stdint.h>
 
 #include "keystore/key.h"
+#include "keystore/key_cell.h"
 #include "lib/err.h"
 
-/* What key.c, key_parse.c, key_check.c and key_cell.c share; nobody else includes it. */
+/* What key.c, key_parse.c and key_check.c share; nobody else includes it. */
 
 /* Bytes of the largest ECDSA signature in DER: SEQUENCE of two INTEGERs of 66 bytes and a sign byte. */
 #define KEY_DER_SIGNATURE_MAX 141
@@ -28,9 +29,6 @@ struct key_traits {
     size_t coordinate; /* bytes of r, s, x and y; 0 when it is no ECDSA curve */
 };
 
-/* What one thread at a time signs and verifies with. */
-struct key_cell;
-
 struct key {
     atomic_size_t refs;
     EVP_PKEY *pkey;
@@ -41,7 +39,7 @@ struct key {
     char thumbprint[KEY_THUMBPRINT_SIZE];
     char *header;
     json_t *jwk;
-    struct key_cell *cells;
+    struct key_cells *cells;
 };
 
 const struct key_traits *key_traits(enum key_alg alg);
@@ -57,16 +55,6 @@ enum err key_check(EVP_PKEY *pkey, enum key_alg rsa_alg, enum key_alg *alg);
 
 /* Make the key of a private key that was checked; takes *pkey. ERR_INTERNAL */
 enum err key_new(EVP_PKEY **pkey, int64_t kid, enum key_alg alg, struct key **out);
-
-/*
- * The cells of a key, and a signature made or verified in whichever of them is free, in OpenSSL's own form (DER for ECDSA).
- *   sig_len  the room in sig, then the length
- * An error leaves its traces in OpenSSL's error queue.
- */
-struct key_cell *key_cell_new(void);
-void key_cell_free(struct key_cell **cells);
-bool key_cell_sign(const struct key *key, const void *msg, size_t len, uint8_t *sig, size_t *sig_len);
-bool key_cell_verify(const struct key *key, const void *msg, size_t len, const uint8_t *sig, size_t sig_len);
 
 void key_pkey_free(EVP_PKEY **pkey);
 

@@ -9,10 +9,10 @@
 #include "keystore/hazard.h"
 #include "keystore/keyname.h"
 #include "keystore/keyring_log.h"
-#include "keystore/keyring_metrics.h"
 #include "keystore/keyscan.h"
 #include "keystore/keytable.h"
 #include "lib/auto.h"
+#include "lib/clock.h"
 #include "lib/match.h"
 #include "lib/mem.h"
 
@@ -23,7 +23,8 @@ struct keyring {
     struct match *pattern;
     _Atomic(void *) current; /* struct keyset */
     _Atomic uint64_t generation;
-    struct keyring_metrics metrics;
+    _Atomic int64_t reloads[KEYRING_RESULTS];
+    _Atomic int64_t last_success_s;
 
     pthread_mutex_t lock;         /* one reload at a time; what follows is its own */
     struct keytable table;        /* what the last look gave */
@@ -38,6 +39,13 @@ struct keyring {
 static bool is_set(const char *path)
 {
     return path != NULL && *path != '\0';
+}
+
+static void count(struct keyring *ring, enum keyring_result result)
+{
+    ring->reloads[result]++;
+    if (result != KEYRING_FAILED)
+        ring->last_success_s = clock_s();
 }
 
 /* sets */
@@ -296,7 +304,7 @@ static enum err load(struct keyring *ring)
     if (slot == NULL)
         return no_signer(ring, &next);
     commit(ring, &next, slot->key);
-    keyring_metrics_count(&ring->metrics, KEYRING_CHANGED);
+    count(ring, KEYRING_CHANGED);
     return ERR_OK;
 }
 
@@ -305,11 +313,8 @@ enum err keyring_open(const struct keyring_config *config, struct keyring **out)
     AUTO(keyring_free) struct keyring *ring = mem_calloc(1, sizeof *ring);
     pthread_mutex_init(&ring->lock, NULL);
     ring->config = copy_config(config, &ring->algs);
-    ring->metrics.name = ring->config.name;
-    ring->metrics.ring = ring;
     ring->dir = directory(config);
     TRY(load(ring));
-    keyring_metrics_add(&ring->metrics);
     *out = MOVE(ring);
     return ERR_OK;
 }
@@ -319,7 +324,6 @@ void keyring_free(struct keyring **p)
     struct keyring *ring = *p;
     if (ring == NULL)
         return;
-    keyring_metrics_remove(&ring->metrics);
     struct keyset *current = atomic_load(&ring->current);
     keyset_free(&current);
     for (size_t i = 0; i < ring->retired_n; i++)
@@ -362,7 +366,7 @@ enum err keyring_reload(struct keyring *ring)
     free_retired(ring);
     enum err e = reload(ring, &is_new);
     enum keyring_result changed = is_new ? KEYRING_CHANGED : KEYRING_UNCHANGED;
-    keyring_metrics_count(&ring->metrics, e != ERR_OK ? KEYRING_FAILED : changed);
+    count(ring, e != ERR_OK ? KEYRING_FAILED : changed);
     pthread_mutex_unlock(&ring->lock);
     return e;
 }
@@ -388,4 +392,17 @@ void keyring_release(struct keyring_view *view)
 uint64_t keyring_generation(const struct keyring *ring)
 {
     return atomic_load(&ring->generation);
+}
+
+const char *keyring_name(const struct keyring *ring)
+{
+    return ring->config.name;
+}
+
+struct keyring_counts keyring_counts(const struct keyring *ring)
+{
+    struct keyring_counts counts = {.last_success_s = ring->last_success_s};
+    for (int r = 0; r < KEYRING_RESULTS; r++)
+        counts.reloads[r] = ring->reloads[r];
+    return counts;
 }

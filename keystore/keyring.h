@@ -90,4 +90,15 @@ void keyring_release(struct keyring_view *view);
 /* Sets published so far: changes when the keys do. */
 uint64_t keyring_generation(const struct keyring *ring);
 
+/* The ring's name in logs and metrics. */
+const char *keyring_name(const struct keyring *ring);
+
+/* What its looks at the directory came to. */
+enum keyring_result { KEYRING_CHANGED, KEYRING_UNCHANGED, KEYRING_FAILED, KEYRING_RESULTS };
+struct keyring_counts {
+    int64_t reloads[KEYRING_RESULTS];
+    int64_t last_success_s; /* seconds since the epoch */
+};
+struct keyring_counts keyring_counts(const struct keyring *ring);
+
 #endif

@@ -6,6 +6,7 @@
 
 #include "auth/user.h"
 #include "keystore/jws.h"
+#include "keystore/keyring_metrics.h"
 #include "lib/auto.h"
 #include "lib/clock.h"
 #include "lib/mem.h"
@@ -30,6 +31,7 @@ void fixture_init(struct fixture *f, int engine)
                                         .rsa_alg = KEY_RS256,
                                         .keys_max = 100};
     ck_ok(keyring_open(&ring, &f->ring));
+    keyring_metrics_add(f->ring);
     const struct issuer_config config = {.iss = "mender.useradm",
                                          .lifetime_s = 604800,
                                          .sessions_max = 10,
@@ -46,6 +48,7 @@ void fixture_init(struct fixture *f, int engine)
 void fixture_release(struct fixture *f)
 {
     issuer_free(&f->issuer);
+    keyring_metrics_remove(f->ring);
     keyring_free(&f->ring);
     db_free(&f->db);
     mem_free(&f->user_id);

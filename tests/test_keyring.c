@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "keystore/keyname.h"
+#include "keystore/keyring_metrics.h"
 #include "lib/auto.h"
 #include "lib/clock.h"
 #include "lib/mem.h"
@@ -416,6 +417,8 @@ START_TEST(metrics_show_every_ring)
     struct keyring *devices = NULL;
     ring_config.name = "deviceauth";
     ck_ok(keyring_open(&ring_config, &devices));
+    keyring_metrics_add(ring);
+    keyring_metrics_add(devices);
     ring_put("private.id.1.pem", "bad");
     ring_reload();
     AUTO(mem_free) char *text = shown_metrics();
@@ -436,9 +439,11 @@ START_TEST(metrics_show_every_ring)
     const char *family = strstr(text, "# TYPE mintd_keys gauge\n");
     ck_assert_ptr_nonnull(family);
     ck_assert_ptr_null(strstr(family + 1, "# TYPE mintd_keys gauge\n"));
+    keyring_metrics_remove(devices);
     keyring_free(&devices);
     AUTO(mem_free) char *after = shown_metrics();
     ck_assert_ptr_null(strstr(after, "ring=\"deviceauth\""));
+    keyring_metrics_remove(ring);
 }
 END_TEST
 

@@ -464,6 +464,19 @@ START_TEST(an_emptied_directory_changes_no_key)
 }
 END_TEST
 
+START_TEST(an_emptied_directory_does_not_hand_over_to_a_default_key_elsewhere)
+{
+    AUTO(mem_free) char *path = support_path(support_dir(), "old.pem");
+    support_write(path, ring_pem(0), strlen(ring_pem(0)), 0600);
+    ring_config.default_path = path;
+    ring_put("private.id.2.pem", ring_pem(1));
+    ring_open();
+    ring_remove("private.id.2.pem");
+    ck_err(keyring_reload(ring), ERR_KEY_NONE);
+    ck_assert(ring_signer() == 2 && ring_is(0, ring_pem(0)) && ring_is_held("private.id.2.pem"));
+}
+END_TEST
+
 START_TEST(a_directory_that_is_gone_changes_no_key)
 {
     ring_put("private.id.1.pem", ring_pem(0));
@@ -658,6 +671,7 @@ static void add_holding(Suite *s)
     tcase_add_test(tc, a_signing_path_that_leads_nowhere_changes_nothing);
     tcase_add_test(tc, key_0_that_signs_is_held_when_its_file_is_gone);
     tcase_add_loop_test(tc, an_emptied_directory_changes_no_key, 0, 3);
+    tcase_add_test(tc, an_emptied_directory_does_not_hand_over_to_a_default_key_elsewhere);
     tcase_add_test(tc, a_directory_that_is_gone_changes_no_key);
     suite_add_tcase(s, tc);
 }

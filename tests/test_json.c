@@ -99,11 +99,11 @@ START_TEST(output_escapes_what_is_unsafe_in_html)
         const char *in;
         const char *out;
     } cases[] = {
-        {"plain",                    "{\"v\":\"plain\"}"                  },
-        {"<a&b>",                    "{\"v\":\"\\u003ca\\u0026b\\u003e\"}"},
-        {"\xe2\x80\xa8\xe2\x80\xa9", "{\"v\":\"\\u2028\\u2029\"}"         },
-        {"\xe2\x82\xac <",           "{\"v\":\"\xe2\x82\xac \\u003c\"}"   },
-        {"q\"\\/",                   "{\"v\":\"q\\\"\\\\/\"}"             },
+        {"plain", "{\"v\":\"plain\"}"},
+        {"<a&b>", "{\"v\":\"\\u003ca\\u0026b\\u003e\"}"},
+        {"\xe2\x80\xa8\xe2\x80\xa9", "{\"v\":\"\\u2028\\u2029\"}"},
+        {"\xe2\x82\xac <", "{\"v\":\"\xe2\x82\xac \\u003c\"}"},
+        {"q\"\\/", "{\"v\":\"q\\\"\\\\/\"}"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         AUTO(json_release) json_t *json = json_pack("{s:s}", "v", cases[i].in);

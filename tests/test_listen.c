@@ -17,11 +17,11 @@ START_TEST(parses_addresses)
         const char *host;
         int port;
     } good[] = {
-        {":8080",             "",             8080 },
-        {"127.0.0.1:0",       "127.0.0.1",    0    },
-        {"[::1]:65535",       "::1",          65535},
-        {"[fe80::1%eth0]:80", "fe80::1%eth0", 80   },
-        {"localhost:81",      "localhost",    81   },
+        {":8080", "", 8080},
+        {"127.0.0.1:0", "127.0.0.1", 0},
+        {"[::1]:65535", "::1", 65535},
+        {"[fe80::1%eth0]:80", "fe80::1%eth0", 80},
+        {"localhost:81", "localhost", 81},
     };
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
         struct listen_address a;

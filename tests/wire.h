@@ -2,6 +2,10 @@
 #ifndef TESTS_WIRE_H
 #define TESTS_WIRE_H
 
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* memmem() */
+#endif
+
 #include <arpa/inet.h>
 #include <check.h>
 #include <poll.h>

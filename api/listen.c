@@ -66,7 +66,7 @@ static enum err resolve(const char *text, const struct listen_address *address, 
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
     struct addrinfo *list = NULL;
     int fault = getaddrinfo(address->host, NULL, &hints, &list);
-    if (fault != 0)
+    if (fault != 0 || list == NULL)
         return complain(text, gai_strerror(fault));
     const struct addrinfo *pick = list;
     for (const struct addrinfo *a = list; a != NULL && pick->ai_family != AF_INET; a = a->ai_next)

@@ -87,7 +87,7 @@ flags=(-std=gnu2x -I.)
 # shellcheck disable=SC2207 # words
 flags+=($(pkg-config --cflags libpq))
 # shellcheck disable=SC2016 # expands in the inner shell
-printf '%s\n' "${c_files[@]}" | xargs -P "$(nproc)" -n 4 sh -c 'flags=$1; shift; clang-tidy --quiet "$@" -- $flags 2>/dev/null' sh "${flags[*]}" >/tmp/mintd-tidy.$$ ||
+printf '%s\n' "${c_files[@]}" | xargs -P "$(nproc)" -n 1 sh -c 'flags=$1; shift; clang-tidy --quiet "$@" -- $flags 2>/dev/null' sh "${flags[*]}" >/tmp/mintd-tidy.$$ ||
     say "clang-tidy"$'\n'"$(cat /tmp/mintd-tidy.$$)"
 rm -f /tmp/mintd-tidy.$$
 

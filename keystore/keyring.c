@@ -165,11 +165,17 @@ static void carry(struct keytable *next, const struct keyslot *old, enum err rea
     keytable_sort(next);
 }
 
+/* What could not be looked at stays as it was known; of files that are gone only the keys do. */
 static void carry_all(const struct keyring *ring, struct keytable *next, enum err reason)
 {
-    for (size_t i = 0; i < ring->table.n; i++)
-        if (ring->table.slot[i].key != NULL)
-            carry(next, &ring->table.slot[i], reason);
+    for (size_t i = 0; i < ring->table.n; i++) {
+        const struct keyslot *old = &ring->table.slot[i];
+        if (old->key != NULL)
+            carry(next, old, reason);
+        else if (reason != ERR_KEY_MISSING)
+            keytable_copy(next, old);
+    }
+    keytable_sort(next);
 }
 
 /* An empty directory is a mount that is gone, or an accident; nobody asks for a service without keys that way. */

@@ -7,9 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "lib/clock.h"
+
+/* "2025-11-21T09:05:05.120Z", with its NUL */
+enum { TIME_SIZE = 25 };
 
 static const char *const level_names[] = {"debug", "info", "warn", "error"};
 
@@ -39,10 +43,20 @@ static bool is_plain(const char *s)
                       "\x19\x1a\x1b\x1c\x1d\x1e\x1f\x7f") == strlen(s);
 }
 
+/* All three digits of the milliseconds, unlike clock_rfc3339(): columns line up, and lines sort as text. */
+static void format_time(int64_t ms, char out[TIME_SIZE])
+{
+    time_t seconds = (time_t)(ms / 1000);
+    struct tm tm;
+    gmtime_r(&seconds, &tm);
+    size_t len = strftime(out, TIME_SIZE, "%Y-%m-%dT%H:%M:%S", &tm);
+    snprintf(out + len, TIME_SIZE - len, ".%03uZ", (unsigned)(ms % 1000));
+}
+
 static void put_json(FILE *out, enum log_level level, const char *msg, const struct log_field *fields)
 {
-    char now[CLOCK_RFC3339_SIZE];
-    clock_rfc3339(clock_ms(), now);
+    char now[TIME_SIZE];
+    format_time(clock_ms(), now);
     fprintf(out, "{\"time\":\"%s\",\"level\":\"%s\",\"msg\":", now, level_names[level]);
     put_quoted(out, msg);
     for (const struct log_field *f = fields; f->key != NULL; f++) {
@@ -57,8 +71,8 @@ static void put_json(FILE *out, enum log_level level, const char *msg, const str
 
 static void put_text(FILE *out, enum log_level level, const char *msg, const struct log_field *fields)
 {
-    char now[CLOCK_RFC3339_SIZE];
-    clock_rfc3339(clock_ms(), now);
+    char now[TIME_SIZE];
+    format_time(clock_ms(), now);
     fprintf(out, "%s %-5s %s", now, level_names[level], msg);
     for (const struct log_field *f = fields; f->key != NULL; f++) {
         fprintf(out, " %s=", f->key);

@@ -21,7 +21,23 @@ START_TEST(a_text_line_has_time_level_message_and_fields)
     start(LOG_INFO, LOG_TEXT);
     log_info("key accepted", LOG_STR("file", "a b.pem"), LOG_INT("kid", 7), LOG_STR("alg", "ES256"));
     AUTO(mem_free) char *log = support_log();
-    ck_assert_str_eq(log, "2025-11-21T09:05:05.12Z info  key accepted file=\"a b.pem\" kid=7 alg=ES256\n");
+    ck_assert_str_eq(log, "2025-11-21T09:05:05.120Z info  key accepted file=\"a b.pem\" kid=7 alg=ES256\n");
+}
+END_TEST
+
+START_TEST(the_time_has_three_digits_of_milliseconds_always)
+{
+    static const struct {
+        int64_t ms;
+        const char *text;
+    } times[] = {{NOW / 1000 * 1000, "2025-11-21T09:05:05.000Z "}, {7, "1970-01-01T00:00:00.007Z "}};
+    for (size_t i = 0; i < sizeof times / sizeof *times; i++) {
+        start(LOG_INFO, LOG_TEXT);
+        clock_set(times[i].ms);
+        log_info("x");
+        AUTO(mem_free) char *log = support_log();
+        ck_assert_int_eq(strncmp(log, times[i].text, strlen(times[i].text)), 0);
+    }
 }
 END_TEST
 
@@ -31,7 +47,7 @@ START_TEST(a_json_line_is_one_object)
     log_warn("x", LOG_STR("s", "q\"\\"), LOG_INT("n", -1), LOG_STR("none", NULL));
     AUTO(mem_free) char *log = support_log();
     ck_assert_str_eq(
-        log, "{\"time\":\"2025-11-21T09:05:05.12Z\",\"level\":\"warn\",\"msg\":\"x\",\"s\":\"q\\\"\\\\\",\"n\":-1,"
+        log, "{\"time\":\"2025-11-21T09:05:05.120Z\",\"level\":\"warn\",\"msg\":\"x\",\"s\":\"q\\\"\\\\\",\"n\":-1,"
              "\"none\":\"\"}\n");
 }
 END_TEST
@@ -79,6 +95,7 @@ static Suite *suite(void)
     Suite *s = suite_create("log");
     TCase *tc = tcase_create("log");
     tcase_add_test(tc, a_text_line_has_time_level_message_and_fields);
+    tcase_add_test(tc, the_time_has_three_digits_of_milliseconds_always);
     tcase_add_test(tc, a_json_line_is_one_object);
     tcase_add_test(tc, a_value_cannot_forge_a_line);
     tcase_add_test(tc, lines_below_the_level_are_dropped);

@@ -8,7 +8,6 @@
 
 /* bcrypt through libxcrypt's crypt_r (contract/useradm 5). */
 
-#define PASSWORD_COST_DEFAULT 10
 #define PASSWORD_COST_MIN 4
 #define PASSWORD_COST_MAX 16
 

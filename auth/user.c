@@ -132,7 +132,7 @@ static char *lower(const char *s)
 static bool is_similar(const char *password, const char *email)
 {
     AUTO(mem_wipe) char *small = lower(password);
-    AUTO(mem_free) char *address = user_email(email);
+    AUTO(mem_free) char *address = lower(email);
     return strstr(address, small) != NULL;
 }
 
@@ -201,11 +201,6 @@ enum err user_check(const char *email, const char *password, char why[USER_WHY_S
     return ERR_OK;
 }
 
-char *user_email(const char *email)
-{
-    return lower(email);
-}
-
 enum err user_create(struct db *db, const struct user_new *new_user, char why[USER_WHY_SIZE], char **id)
 {
     char uuid[RAND_UUID_SIZE];
@@ -220,7 +215,7 @@ enum err user_create(struct db *db, const struct user_new *new_user, char why[US
     AUTO(user_free) struct user *user = mem_calloc(1, sizeof *user);
     user->id = mem_strdup(chosen);
     user->tenant_id = mem_strdup(tenant);
-    user->email = user_email(new_user->email);
+    user->email = lower(new_user->email);
     user->created_ms = user->updated_ms = now;
     TRY(password_hash(new_user->password, new_user->cost, &user->password_hash));
     TRY(user_db_insert(db, user));
@@ -240,7 +235,7 @@ enum err user_get_by_email(struct db *db, const char *tenant, const char *email,
 {
     if (!is_ascii(email) || !is_utf8(tenant))
         return ERR_USER_NOT_FOUND;
-    AUTO(mem_free) char *address = user_email(email);
+    AUTO(mem_free) char *address = lower(email);
     return user_db_load_by_email(db, tenant, address, out);
 }
 
@@ -283,7 +278,7 @@ enum err user_set_password(struct db *db, const char *tenant, const char *email,
         return fail(ERR_PASSWORD_SIMILAR, why);
     AUTO(mem_wipe) char *hash = NULL;
     TRY(password_hash(password, cost, &hash));
-    AUTO(mem_free) char *address = user_email(email);
+    AUTO(mem_free) char *address = lower(email);
     return db_tx(db, write_password, &(struct new_password){.tenant = tenant, .email = address, .hash = hash});
 }
 

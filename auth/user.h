@@ -43,9 +43,6 @@ struct user_new {
  */
 enum err user_check(const char *email, const char *password, char why[USER_WHY_SIZE]);
 
-/* A copy of email in lower case, as it is stored and looked up. The caller frees it. */
-char *user_email(const char *email);
-
 /*
  * Insert a user. The rules of user_check() are applied; similarity is not (contract/useradm 5).
  *   why  the text for ERR_INVALID, ERR_PASSWORD_*

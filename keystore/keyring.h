@@ -76,12 +76,11 @@ enum err keyring_reload(struct keyring *ring);
 /* The directory to watch. */
 const char *keyring_dir(const struct keyring *ring);
 
-/* A reader's hold on the current set. At most KEYRING_READERS at the same time in the process. */
+/* A reader's hold on the current set. At most HAZARD_SLOTS (keystore/hazard.h) at the same time in the process. */
 struct keyring_view {
     const struct keyset *set;
     void *slot;
 };
-#define KEYRING_READERS 1024
 
 /* Take the current set; it stays as it is until the release. Lock-free. */
 struct keyring_view keyring_acquire(struct keyring *ring);

@@ -119,9 +119,8 @@ static void write_reloads(FILE *out, const struct keyring *ring)
     }
 }
 
-static void write_all(FILE *out, void *arg)
+static void write_all(FILE *out)
 {
-    (void)arg;
     pthread_mutex_lock(&lock);
     for (size_t g = 0; g < sizeof gauges / sizeof *gauges; g++)
         write_gauge(out, g);
@@ -136,7 +135,7 @@ static void write_all(FILE *out, void *arg)
 
 static void collect(void)
 {
-    metrics_collect(write_all, NULL);
+    metrics_collect(write_all);
 }
 
 void keyring_metrics_add(struct keyring *ring)

@@ -12,10 +12,8 @@
 static struct metric *first;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* guards the list and the collectors */
 
-static struct {
-    void (*write)(FILE *out, void *arg);
-    void *arg;
-} collectors[COLLECTORS_MAX];
+static void (*collectors[COLLECTORS_MAX])(FILE *out);
+static size_t collectors_n;
 
 static struct metrics_stripe *own_stripe(struct metric *m)
 {
@@ -110,11 +108,6 @@ void metrics_add(struct metric *m, int64_t n)
     atomic_fetch_add_explicit(&own_stripe(m)->value, n, memory_order_relaxed);
 }
 
-void metrics_set(struct metric *m, int64_t value)
-{
-    atomic_fetch_add_explicit(&m->stripe[0].value, value - value_sum(m), memory_order_relaxed);
-}
-
 int64_t metrics_value(const struct metric *m)
 {
     if (m->type != METRICS_TYPE_HISTOGRAM)
@@ -132,24 +125,11 @@ void metrics_observe(struct metric *m, int64_t ns)
     atomic_fetch_add_explicit(&stripe->bucket[bucket_of(ns)], 1, memory_order_relaxed);
 }
 
-void metrics_collect(void (*write)(FILE *out, void *arg), void *arg)
+void metrics_collect(void (*write)(FILE *out))
 {
     pthread_mutex_lock(&lock);
-    for (size_t i = 0; i < COLLECTORS_MAX; i++)
-        if (collectors[i].write == NULL) {
-            collectors[i].write = write;
-            collectors[i].arg = arg;
-            break;
-        }
-    pthread_mutex_unlock(&lock);
-}
-
-void metrics_uncollect(void *arg)
-{
-    pthread_mutex_lock(&lock);
-    for (size_t i = 0; i < COLLECTORS_MAX; i++)
-        if (collectors[i].arg == arg)
-            collectors[i].write = NULL, collectors[i].arg = NULL;
+    if (collectors_n < COLLECTORS_MAX)
+        collectors[collectors_n++] = write;
     pthread_mutex_unlock(&lock);
 }
 
@@ -159,9 +139,8 @@ void metrics_write(FILE *out)
     for (const struct metric *m = first; m != NULL; m = m->next)
         if (is_first_of_name(m))
             write_family(out, m);
-    for (size_t i = 0; i < COLLECTORS_MAX; i++)
-        if (collectors[i].write != NULL)
-            collectors[i].write(out, collectors[i].arg);
+    for (size_t i = 0; i < collectors_n; i++)
+        collectors[i](out);
     pthread_mutex_unlock(&lock);
 }
 

@@ -53,9 +53,6 @@ void metrics_register(struct metric *m);
 /* Add n to a counter or (n may be negative) to a gauge. */
 void metrics_add(struct metric *m, int64_t n);
 
-/* Set a gauge. */
-void metrics_set(struct metric *m, int64_t value);
-
 /* The sum over all threads of a counter or gauge; of a histogram, the number of observations. */
 int64_t metrics_value(const struct metric *m);
 
@@ -63,11 +60,10 @@ int64_t metrics_value(const struct metric *m);
 void metrics_observe(struct metric *m, int64_t ns);
 
 /*
- * Call write(out, arg) at each output: for series whose labels are known only then (keys). It writes whole families,
- * HELP and TYPE included. metrics_uncollect() takes it out again and waits for an output under way.
+ * Call write(out) at each output, from now on: for series whose labels are known only then (keys). It writes whole
+ * families, HELP and TYPE included. There is room for 16.
  */
-void metrics_collect(void (*write)(FILE *out, void *arg), void *arg);
-void metrics_uncollect(void *arg);
+void metrics_collect(void (*write)(FILE *out));
 
 /* Write everything in text format 0.0.4. */
 void metrics_write(FILE *out);

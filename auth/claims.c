@@ -7,6 +7,7 @@
 
 #include "lib/auto.h"
 #include "lib/json.h"
+#include "lib/sat.h"
 
 /* How a member of a known name has to look. */
 enum form { FORM_TEXT, FORM_TIME, FORM_FLAG, FORM_AUDIENCE, FORM_ADDONS };
@@ -128,20 +129,13 @@ enum err claims_parse(const char *payload, size_t len, char why[CLAIMS_WHY_SIZE]
     return ERR_OK;
 }
 
-/* a + b for b >= 0, at most the largest integer: hostile times must not wrap round. */
-static int64_t add(int64_t a, int64_t b)
-{
-    int64_t sum = 0;
-    return __builtin_add_overflow(a, b, &sum) ? INT64_MAX : sum;
-}
-
 enum err claims_check(const struct claims *claims, int64_t now_s, int64_t leeway_s)
 {
     if (claims->jti[0] == '\0' || claims->sub[0] == '\0' || claims->iss[0] == '\0' || claims->scp[0] == '\0')
         return ERR_TOKEN_INVALID;
-    if (claims->exp != CLAIMS_NO_EXPIRY && now_s >= add(claims->exp, leeway_s))
+    if (claims->exp != CLAIMS_NO_EXPIRY && now_s >= sat_add(claims->exp, leeway_s))
         return ERR_TOKEN_INVALID;
-    int64_t latest = add(now_s, leeway_s);
+    int64_t latest = sat_add(now_s, leeway_s);
     return claims->nbf > latest || claims->iat > latest ? ERR_TOKEN_INVALID : ERR_OK;
 }
 

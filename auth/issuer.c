@@ -14,6 +14,7 @@
 #include "lib/mem.h"
 #include "lib/metrics.h"
 #include "lib/rand.h"
+#include "lib/sat.h"
 
 METRICS_COUNTER(checked_cached, "mintd_tokens_checked_total", "result=\"cached\"", "Tokens checked, by result.");
 METRICS_COUNTER(checked_verified, "mintd_tokens_checked_total", "result=\"verified\"", "Tokens checked, by result.");
@@ -48,22 +49,9 @@ static void free_list(const char *const *list)
     free((void *)(uintptr_t)list);
 }
 
-/* a * b or a + b for b >= 0, at most the largest integer. */
-static int64_t multiply(int64_t a, int64_t b)
-{
-    int64_t product = 0;
-    return __builtin_mul_overflow(a, b, &product) ? INT64_MAX : product;
-}
-
-static int64_t add(int64_t a, int64_t b)
-{
-    int64_t sum = 0;
-    return __builtin_add_overflow(a, b, &sum) ? INT64_MAX : sum;
-}
-
 static int64_t leeway_ms(const struct issuer *issuer)
 {
-    return multiply(issuer->config.leeway_s, 1000);
+    return sat_mul(issuer->config.leeway_s, 1000);
 }
 
 static bool is_accepted(const struct issuer *issuer, const char *iss)
@@ -132,7 +120,7 @@ static enum err make_claims(const struct issuer *issuer, const char *sub, const 
     int64_t now = clock_s();
     struct claims claims = {
         .scp = CLAIMS_SCOPE_USER,
-        .exp = lifetime_s > 0 ? add(now, lifetime_s) : CLAIMS_NO_EXPIRY,
+        .exp = lifetime_s > 0 ? sat_add(now, lifetime_s) : CLAIMS_NO_EXPIRY,
         .iat = now,
         .nbf = now,
         .is_user = true,
@@ -230,9 +218,9 @@ enum err issuer_check(struct issuer *issuer, const char *token, size_t len, stru
 
 static enum err note_use(struct issuer *issuer, const char *jti, const struct issuer_row *row)
 {
-    int64_t every_ms = multiply(issuer->config.last_used_every_s, 1000);
+    int64_t every_ms = sat_mul(issuer->config.last_used_every_s, 1000);
     int64_t now = clock_ms();
-    if (!row->is_named || every_ms <= 0 || add(row->last_used_ms, every_ms) >= now)
+    if (!row->is_named || every_ms <= 0 || sat_add(row->last_used_ms, every_ms) >= now)
         return ERR_OK;
     return issuer_db_touch(issuer->db, jti, now, row->last_used_ms);
 }
@@ -253,7 +241,7 @@ enum err issuer_alive(struct issuer *issuer, const struct issuer_token *token, b
     if (e == ERR_NOT_FOUND)
         return ERR_UNAUTHORIZED;
     TRY(e);
-    if (add(row.expires_ms, leeway_ms(issuer)) <= clock_ms())
+    if (sat_add(row.expires_ms, leeway_ms(issuer)) <= clock_ms())
         return ERR_UNAUTHORIZED;
     TRY(note_use(issuer, claims->jti, &row));
     cache_set_alive(issuer->cache, token->digest, now + ISSUER_ALIVE_MS, epoch);

@@ -11,6 +11,7 @@
 #include "lib/log.h"
 #include "lib/mem.h"
 #include "lib/metrics.h"
+#include "lib/sat.h"
 
 METRICS_COUNTER(logins_ok, "mintd_logins_total", "result=\"ok\"", "Logins, by result.");
 METRICS_COUNTER(logins_refused, "mintd_logins_total", "result=\"refused\"", "Logins, by result.");
@@ -64,12 +65,6 @@ static enum err record(struct db *tx, void *arg)
     return session_db_trim(tx, login->user->id, login->row.id, login->sessions_max, &login->trimmed);
 }
 
-static int64_t expires_ms(const struct claims *claims)
-{
-    int64_t ms = 0;
-    return __builtin_mul_overflow(claims->exp, 1000, &ms) ? INT64_MAX : ms;
-}
-
 /* Signing goes before the row: a key that is out of order leaves nothing behind. */
 static enum err start(struct issuer *issuer, const struct user *user, bool no_expiry, char **token)
 {
@@ -86,7 +81,7 @@ static enum err start(struct issuer *issuer, const struct user *user, bool no_ex
                 .user_id = claims.sub,
                 .kid = kid,
                 .issued_ms = clock_ms(),
-                .expires_ms = expires_ms(&claims)},
+                .expires_ms = sat_mul(claims.exp, 1000)},
         .sessions_max = config->sessions_max,
     };
     TRY(db_tx(issuer_db(issuer), record, &login));

@@ -8,6 +8,7 @@
 #include "lib/clock.h"
 #include "lib/mem.h"
 #include "lib/rand.h"
+#include "lib/sat.h"
 #include "tests/support.h"
 
 START_TEST(every_error_has_a_status_and_a_text)
@@ -17,6 +18,17 @@ START_TEST(every_error_has_a_status_and_a_text)
     ck_assert_int_eq(err_status(ERR_##name), status);                                                                  \
     ck_assert_str_ne(err_text(ERR_##name), "");
     ERR_LIST(CHECK_ROW)
+}
+END_TEST
+
+START_TEST(sums_and_products_stop_at_the_ends)
+{
+    ck_assert_int_eq(sat_add(-5, 7), 2);
+    ck_assert_int_eq(sat_add(INT64_MAX - 1, 1), INT64_MAX);
+    ck_assert_int_eq(sat_add(INT64_MAX, 1), INT64_MAX);
+    ck_assert_int_eq(sat_mul(-3, 1000), -3000);
+    ck_assert_int_eq(sat_mul(INT64_MAX / 2, 3), INT64_MAX);
+    ck_assert_int_eq(sat_mul(INT64_MIN / 2, 3), INT64_MIN);
 }
 END_TEST
 
@@ -143,6 +155,7 @@ static Suite *suite(void)
     Suite *s = suite_create("lib");
     TCase *tc = tcase_create("lib");
     tcase_add_test(tc, every_error_has_a_status_and_a_text);
+    tcase_add_test(tc, sums_and_products_stop_at_the_ends);
     tcase_add_test(tc, try_returns_the_first_error);
     tcase_add_test(tc, move_leaves_nothing_to_free_twice);
     tcase_add_test(tc, a_stopped_clock_gives_its_time);

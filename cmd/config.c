@@ -351,3 +351,16 @@ void config_keyring(const struct config *config, struct keyring_config *out)
         .keys_max = (size_t)config->keys_max,
     };
 }
+
+void config_issuer(const struct config *config, struct issuer_config *out)
+{
+    *out = (struct issuer_config){
+        .iss = config->jwt_issuer,
+        .accepted = (const char *const *)config->accepted_issuers.item,
+        .lifetime_s = config->jwt_exp_timeout,
+        .leeway_s = config->jwt_leeway,
+        .sessions_max = config->limit_sessions_per_user,
+        .last_used_every_s = config->token_last_used_update_freq_minutes * 60,
+        .cache_entries = (size_t)config->token_cache_entries,
+    };
+}

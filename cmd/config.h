@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "auth/issuer.h"
 #include "keystore/keyring.h"
 #include "lib/err.h"
 #include "lib/log.h"
@@ -80,5 +81,8 @@ void config_print(const struct config *config, FILE *out);
 
 /* The key ring that the configuration asks for; borrows from config. */
 void config_keyring(const struct config *config, struct keyring_config *out);
+
+/* The issuer that the configuration asks for; borrows from config. */
+void config_issuer(const struct config *config, struct issuer_config *out);
 
 #endif

@@ -78,20 +78,6 @@ static void wait_for_stop(const sigset_t *signals, struct watch *watch, struct i
     }
 }
 
-static struct issuer *new_issuer(const struct config *config, struct db *db, struct keyring *ring)
-{
-    const struct issuer_config settings = {
-        .iss = config->jwt_issuer,
-        .accepted = (const char *const *)config->accepted_issuers.item,
-        .lifetime_s = config->jwt_exp_timeout,
-        .leeway_s = config->jwt_leeway,
-        .sessions_max = config->limit_sessions_per_user,
-        .last_used_every_s = config->token_last_used_update_freq_minutes * 60,
-        .cache_entries = (size_t)config->token_cache_entries,
-    };
-    return issuer_new(&settings, db, ring);
-}
-
 static struct server_config server_settings(const struct config *config)
 {
     struct server_config settings = server_defaults;
@@ -136,7 +122,9 @@ static void log_serving(const struct config *config, const struct server *server
 static enum cmd_exit serve(const struct cmd *cmd, const sigset_t *signals, struct db *db, struct keyring *ring)
 {
     const struct config *config = cmd->config;
-    AUTO(issuer_free) struct issuer *issuer = new_issuer(config, db, ring);
+    struct issuer_config rules;
+    config_issuer(config, &rules);
+    AUTO(issuer_free) struct issuer *issuer = issuer_new(&rules, db, ring);
     struct service service = {
         .db = db,
         .users = issuer,

@@ -125,13 +125,11 @@ static bool check_token(const struct cmd *cmd, struct keyring *ring, const char 
         return false;
     AUTO(db_free) struct db *db = NULL;
     bool has_db = open_db(cmd, OPEN_CURRENT, 1, &db) == CMD_OK;
-    const struct issuer_config settings = {
-        .iss = cmd->config->jwt_issuer,
-        .accepted = (const char *const *)cmd->config->accepted_issuers.item,
-        .lifetime_s = cmd->config->jwt_exp_timeout,
-        .leeway_s = cmd->config->jwt_leeway,
-    };
-    AUTO(issuer_free) struct issuer *issuer = issuer_new(&settings, db, ring);
+    struct issuer_config rules;
+    config_issuer(cmd->config, &rules);
+    rules.last_used_every_s = 0; /* a look is no use */
+    rules.cache_entries = 0;
+    AUTO(issuer_free) struct issuer *issuer = issuer_new(&rules, db, ring);
     struct issuer_token checked;
     bool is_good = issuer_check(issuer, token, strlen(token), &checked) == ERR_OK;
     printf("claims     %s\n", is_good ? "good" : fault(cmd->config, claims));

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "api/listen.h"
 #include "lib/auto.h"
 #include "lib/json.h"
 #include "lib/mem.h"
@@ -73,17 +74,10 @@ static bool is_choice(const char *choices, const char *text)
     return false;
 }
 
-/* "host:port", ":port" or "[v6]:port". */
 static bool is_address(const char *text)
 {
-    const char *colon = strrchr(text, ':');
-    int64_t port = 0;
-    if (colon == NULL || colon[1] == '-' || !parse_int(colon + 1, &port) || port > 65535)
-        return false;
-    size_t host_len = (size_t)(colon - text);
-    if (text[0] == '[')
-        return host_len > 2 && colon[-1] == ']';
-    return memchr(text, ':', host_len) == NULL;
+    struct listen_address parsed;
+    return listen_parse(text, &parsed) == ERR_OK;
 }
 
 static enum err set_text(char **slot, const struct config_key *key, const char *text, char *why)
@@ -95,7 +89,7 @@ static enum err set_text(char **slot, const struct config_key *key, const char *
     if (key->type == CONFIG_CHOICE && !is_choice(key->choices, text))
         return refuse(why, "is %.40s, must be one of %s", text, key->choices);
     if (key->type == CONFIG_ADDRESS && *text != '\0' && !is_address(text))
-        return refuse(why, "is %.60s, must be host:port or :port", text);
+        return refuse(why, "is %.60s, must be host:port, :port or [IPv6 address]:port", text);
     mem_free(slot);
     *slot = mem_strdup(text);
     return ERR_OK;

@@ -213,6 +213,8 @@ static const struct {
     {"listen: ':-1'", "key=listen", "must be host:port"},
     {"listen: '::1:80'", "key=listen", "must be host:port"},
     {"listen: '[::1:80'", "key=listen", "must be host:port"},
+    {"listen: '[::1]x:80'", "key=listen", "must be host:port"},
+    {"listen: 'a]:80'", "key=listen", "must be host:port"},
     {"log_level: loud", "key=log_level", "must be one of debug|"},
     {"db: ''", "key=db", "must not be empty"},
 };

@@ -35,6 +35,8 @@ void call_release(struct call *c)
 {
     drop_reply(c);
     mem_free(&c->why);
+    for (size_t i = 0; i < CALL_PARAMS_MAX; i++)
+        mem_free(&c->param[i]);
     for (size_t i = 0; i < c->reply_headers; i++)
         mem_free(&c->reply_header[i].value);
     c->reply_headers = 0;

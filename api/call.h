@@ -30,6 +30,7 @@ enum call_header {
 };
 
 #define CALL_REPLY_HEADERS_MAX 6
+#define CALL_PARAMS_MAX 3
 
 /*
  * One HTTP request and its reply, knowing nothing of sockets. The front (api/server.c, or a test) fills in the request, the router runs it, the
@@ -51,9 +52,10 @@ struct call {
 
     /* what the router found */
     struct service *service;
-    const struct route *route; /* NULL when none matched */
-    struct issuer_token token; /* who calls: the bearer's token; sub "" for nobody */
-    const char *bearer;        /* the credential as sent, borrowed from a header */
+    const struct route *route;    /* NULL when none matched */
+    char *param[CALL_PARAMS_MAX]; /* what the {names} of the route stand for, in order, decoded; owned */
+    struct issuer_token token;    /* who calls: the bearer's token; sub "" for nobody */
+    const char *bearer;           /* the credential as sent, borrowed from a header */
     size_t bearer_len;
     bool may_block;                  /* false on an I/O thread: storage answers ERR_WOULD_BLOCK there */
     char request_id[RAND_UUID_SIZE]; /* made here when the request had none */

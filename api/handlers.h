@@ -16,7 +16,7 @@ enum err sessions_delete(struct call *c); /* POST auth/logout: useradm 1.2 */
 enum err sessions_verify(struct call *c); /* GET|POST auth/verify: useradm 4 */
 
 /* users.c */
-enum err users_get_me(struct call *c); /* GET users/me: useradm 1.2 */
+enum err users_get(struct call *c); /* GET users/{id}, users/me: useradm 1.2 */
 
 /* health.c */
 enum err health_alive(struct call *c);   /* GET alive: useradm 1.2 */

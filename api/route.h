@@ -33,7 +33,7 @@ enum surface {
 
 struct route {
     const char *method;
-    const char *path;
+    const char *path; /* "{name}" stands for one segment, which is the call's next param */
     enum surface surface;
     enum access access;
     enum lane_id lane;

@@ -7,6 +7,7 @@
 #include <strings.h>
 
 #include "api/identity.h"
+#include "api/query.h"
 #include "api/service.h"
 #include "lib/auto.h"
 #include "lib/clock.h"
@@ -36,16 +37,49 @@ static bool is_served(const struct call *c, const struct route *r)
     return c->is_internal || c->service->trust_gateway;
 }
 
-static bool matches(const struct route *r, const char *path, size_t len)
+/* Whether len characters of path are of the form of pattern, segment by segment; {name} takes any that is not empty. */
+static bool matches(const char *pattern, const char *path, size_t len)
 {
-    return strncmp(r->path, path, len) == 0 && r->path[len] == '\0';
+    const char *end = path + len;
+    for (; *pattern != '\0'; pattern++) {
+        if (*pattern != '{') {
+            if (path == end || *path++ != *pattern)
+                return false;
+            continue;
+        }
+        const char *start = path;
+        while (path < end && *path != '/')
+            path++;
+        if (path == start)
+            return false;
+        pattern = strchr(pattern, '}');
+    }
+    return path == end;
+}
+
+/* Decode the segments that {names} stand for. ERR_NOT_FOUND: an escape is wrong, so that nothing can be called so */
+static enum err take_params(struct call *c, const char *pattern)
+{
+    const char *path = c->path;
+    size_t n = 0;
+    for (; *pattern != '\0'; pattern++, path++) {
+        if (*pattern != '{')
+            continue;
+        size_t len = strcspn(path, "/");
+        c->param[n] = query_decode_segment(path, len);
+        if (c->param[n++] == NULL)
+            return ERR_NOT_FOUND;
+        path += len - 1;
+        pattern = strchr(pattern, '}');
+    }
+    return ERR_OK;
 }
 
 static struct match_result find_route(const struct call *c, size_t len)
 {
     struct match_result found = {0};
     for (const struct route *r = routes; r->method != NULL && found.route == NULL; r++) {
-        if (!is_served(c, r) || !matches(r, c->path, len))
+        if (!is_served(c, r) || !matches(r->path, c->path, len))
             continue;
         if (strcmp(r->method, c->method) == 0)
             found.route = r;
@@ -112,7 +146,7 @@ static enum err route_call(struct call *c)
     if (found.route == NULL)
         return redirect_slash(c);
     c->route = found.route;
-    return ERR_OK;
+    return take_params(c, found.route->path);
 }
 
 static bool is_token_char(char ch)

@@ -10,7 +10,7 @@ const struct route routes[] = {
     /* method  path                       surface     access   lane       json   handler */
     {"POST",   M "/auth/login",           MANAGEMENT, ANYONE,  LANE_HASH, true,  sessions_create},
     {"POST",   M "/auth/logout",          MANAGEMENT, SIGNED,  LANE_DB,   true,  sessions_delete},
-    {"GET",    M "/users/me",             MANAGEMENT, BEARER,  LANE_DB,   false, users_get_me},
+    {"GET",    M "/users/{id}",           MANAGEMENT, BEARER,  LANE_DB,   false, users_get},
 
     {"GET",    I "/auth/verify",          INTERNAL,   CHECKED, LANE_IO,   false, sessions_verify},
     {"POST",   I "/auth/verify",          INTERNAL,   CHECKED, LANE_IO,   false, sessions_verify},

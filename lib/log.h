@@ -26,10 +26,13 @@ struct log_field {
 #define LOG_INT(k, v) ((struct log_field){.key = (k), .num = (int64_t)(v)})
 #define LOG_FIELDS(...) ((const struct log_field[]){__VA_ARGS__ __VA_OPT__(, ){.key = NULL}})
 
-#define log_debug(msg, ...) log_line(LOG_DEBUG, msg, LOG_FIELDS(__VA_ARGS__))
-#define log_info(msg, ...) log_line(LOG_INFO, msg, LOG_FIELDS(__VA_ARGS__))
-#define log_warn(msg, ...) log_line(LOG_WARN, msg, LOG_FIELDS(__VA_ARGS__))
-#define log_error(msg, ...) log_line(LOG_ERROR, msg, LOG_FIELDS(__VA_ARGS__))
+/* A message and its fields; the end comes with the call, so that there may be no field at all. */
+#define LOG_END ((struct log_field){.key = NULL})
+#define LOG_CALL(level, msg, ...) log_line(level, msg, (const struct log_field[]){__VA_ARGS__})
+#define log_debug(...) LOG_CALL(LOG_DEBUG, __VA_ARGS__, LOG_END)
+#define log_info(...) LOG_CALL(LOG_INFO, __VA_ARGS__, LOG_END)
+#define log_warn(...) LOG_CALL(LOG_WARN, __VA_ARGS__, LOG_END)
+#define log_error(...) LOG_CALL(LOG_ERROR, __VA_ARGS__, LOG_END)
 
 /* Lines below level are dropped. Before the first call: text, info. */
 void log_setup(enum log_level level, enum log_format format);

@@ -120,6 +120,12 @@ struct call *fixture_get(struct fixture *f, const char *path, const char *author
     return c;
 }
 
+void fixture_expect(struct fixture *f, const char *path, const char *authorization, int status)
+{
+    struct call *c = fixture_get(f, path, authorization, status);
+    fixture_free(&c);
+}
+
 char *fixture_login(struct fixture *f)
 {
     AUTO(fixture_free) struct call *c = fixture_call(f, "POST", "/api/management/v1/useradm/auth/login");

@@ -46,6 +46,9 @@ void fixture_free(struct call **c);
 /* fixture_call() and fixture_run() in one, with this Authorization (may be NULL) and as a gateway would ask; checks the status. */
 struct call *fixture_get(struct fixture *f, const char *path, const char *authorization, int status);
 
+/* The same when nothing but the status matters. */
+void fixture_expect(struct fixture *f, const char *path, const char *authorization, int status);
+
 /* Log in as the user; "Bearer <token>", which the caller frees. */
 char *fixture_login(struct fixture *f);
 

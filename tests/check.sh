@@ -48,23 +48,32 @@ passed=0
 failed=0
 count() { passed=$((passed + $1)); failed=$((failed + $2)); }
 
-# The last line of Check: "95%: Checks: 20, Failures: 1, Errors: 0".
-run_unit() {
-    local log=$work/out wrap=()
+# Run one unit test program; leaves NAME.log, and NAME.rc with its exit code and seconds.
+exec_unit() {
+    local name wrap=() from=$SECONDS
+    name=$(basename "$1")
     [ "$mode" = valgrind ] && wrap=(valgrind -q --leak-check=full "--errors-for-leak-kinds=definite,indirect" --error-exitcode=99
         --suppressions=tests/valgrind.supp --trace-children=no)
-    "${wrap[@]}" "$1" >"$log" 2>&1
-    local rc=$? line checks bad
+    "${wrap[@]}" "$1" >"$work/$name.log" 2>&1
+    echo "$? $((SECONDS - from))" >"$work/$name.rc"
+}
+
+# The last line of Check: "95%: Checks: 20, Failures: 1, Errors: 0".
+report_unit() {
+    local name log rc=1 took=0 line checks bad
+    name=$(basename "$1")
+    log=$work/$name.log
+    read -r rc took <"$work/$name.rc"
     line=$(grep -aE '^[0-9]+%: Checks: ' "$log" | tail -n 1)
     checks=$(sed -E 's/.*Checks: ([0-9]+).*/\1/' <<<"${line:-Checks: 0}")
     bad=$(sed -E 's/.*Failures: ([0-9]+), Errors: ([0-9]+).*/\1 + \2/' <<<"${line:-Failures: 0, Errors: 0}")
     checks=${checks##* }
     bad=$((bad))
-    if [ $rc -ne 0 ] || [ -z "$line" ]; then
+    if [ "$rc" -ne 0 ] || [ -z "$line" ]; then
         [ $bad -eq 0 ] && bad=1 && checks=$((checks + 1))
         tail -n 60 "$log"
     fi
-    printf '%-32s %4d passed, %d failed\n' "$(basename "$1")" $((checks - bad)) $bad
+    printf '%-32s %4d passed, %d failed, %d s\n' "$name" $((checks - bad)) $bad "$took"
     count $((checks - bad)) $bad
 }
 
@@ -102,12 +111,25 @@ names=$*
 threaded=" test_cache test_db test_db_postgres test_db_sqlite test_issuer test_key test_keyfile test_keyring test_keyring_faults test_lane test_lib
     test_match test_metrics test_migrate test_rotation test_server test_session test_watch "
 
+units=()
 for t in "$build"/tests/test_*; do
     name=$(basename "$t")
     if [ ! -x "$t" ] || [[ $name == *.* ]] || ! wanted "$name"; then continue; fi
     if [ "$mode" = threaded ] && [[ $threaded != *" $name "* ]]; then continue; fi
-    run_unit "$t"
+    units+=("$t")
 done
+
+# Under valgrind a program has one core, so there is one for each; else they run in turn, as some of them measure.
+jobs_max=1
+[ "$mode" = valgrind ] && jobs_max=$(nproc)
+for t in "${units[@]}"; do
+    while [ "$(jobs -rp | wc -l)" -ge "$jobs_max" ]; do wait -n; done
+    exec_unit "$t" &
+    [ "$jobs_max" -gt 1 ] || { wait; report_unit "$t"; }
+done
+wait
+[ "$jobs_max" -gt 1 ] && for t in "${units[@]}"; do report_unit "$t"; done
+
 if [ "$mode" = all ]; then
     for t in "$build"/tests/fuzz/*_replay; do
         [ -x "$t" ] && wanted "$(basename "$t" _replay)" && run_replay "$t"

@@ -15,10 +15,10 @@
  */
 struct cache;
 
-/* The key a token was verified with: what is remembered of the token is void without it. */
+/* The keys behind a token: what is remembered of the token is void without them. */
 struct cache_key {
-    int64_t kid;
-    uint64_t serial;
+    int64_t kid;     /* that the token asks for */
+    uint64_t serial; /* of the key that verified it */
 };
 
 /* Room for that many tokens; memory is taken as they come. NULL for 0. */

@@ -151,15 +151,16 @@ enum err issuer_sign(struct issuer *issuer, const char *sub, const char *tenant,
 }
 
 /*
- * Whether the key a token was verified with is one that set would use still: the same load of it, not only the same
- * id.
+ * Whether the key a token was verified with is one that set would use for it still: the same load of it, not only the
+ * same id; the fallback key only while there is the key that the token asks for.
  */
 static bool is_current(const struct keyset *set, const struct cache_key *used)
 {
     const struct key *key = keyset_find(set, used->kid);
     const struct key *fallback = keyset_fallback(set);
-    return (key != NULL && key_serial(key) == used->serial) ||
-           (fallback != NULL && key_serial(fallback) == used->serial);
+    if (key == NULL)
+        return false;
+    return key_serial(key) == used->serial || (fallback != NULL && key_serial(fallback) == used->serial);
 }
 
 /* From memory. The clock moves on: times are checked each time. ERR_NOT_FOUND: to be verified */
@@ -185,7 +186,7 @@ static enum err verify(struct issuer *issuer, const struct keyset *set, const ch
     TRY(claims_check(&out->claims, clock_s(), issuer->config.leeway_s));
     if (!is_accepted(issuer, out->claims.iss))
         return ERR_TOKEN_INVALID;
-    cache_insert(issuer->cache, out, &(struct cache_key){.kid = key_kid(jws.key), .serial = key_serial(jws.key)});
+    cache_insert(issuer->cache, out, &(struct cache_key){.kid = jws.kid, .serial = key_serial(jws.key)});
     metrics_add(&checked_verified, 1);
     return ERR_OK;
 }

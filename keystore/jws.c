@@ -229,6 +229,7 @@ enum err jws_verify(const struct keyset *set, const char *token, size_t len, str
     TRY(read_payload(&parts, out));
     TRY(read_header(set, &parts, &want));
     out->key = want.key;
+    out->kid = key_kid(want.key);
     if (verify_with(want.key, want.alg, &parts) == ERR_OK)
         return ERR_OK;
     out->key = keyset_fallback(set);
@@ -244,6 +245,7 @@ enum err jws_verify_key(const struct key *key, const char *token, size_t len, st
     TRY(read_payload(&parts, out));
     TRY(parse_header(&parts, &header, &alg));
     out->key = key;
+    out->kid = key_kid(key);
     return verify_with(key, alg, &parts);
 }
 

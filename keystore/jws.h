@@ -20,6 +20,7 @@
 
 struct jws {
     const struct key *key; /* whose signature it is; borrowed from the key set */
+    int64_t kid;           /* which key its header asks for: another one when key is the fallback key */
     size_t payload_len;
     char payload[JWS_TOKEN_MAX]; /* NUL-terminated */
 };

@@ -38,13 +38,22 @@ static void add_key(const char *name)
     support_write(path, pem, strlen(pem), 0600);
 }
 
+static void open_ring_with(const char *fallback_path)
+{
+    const struct keyring_config config = {.name = "test",
+                                          .dir = dir,
+                                          .fallback_path = fallback_path,
+                                          .pattern = "private\\.id\\.([0-9]*)\\.pem",
+                                          .rsa_alg = KEY_RS256,
+                                          .keys_max = 10};
+    ck_ok(keyring_open(&config, &ring));
+}
+
 static void open_ring(void)
 {
     dir = support_dir();
     add_key("private.id.5.pem");
-    struct keyring_config config = {
-        .name = "test", .dir = dir, .pattern = "private\\.id\\.([0-9]*)\\.pem", .rsa_alg = KEY_RS256, .keys_max = 10};
-    ck_ok(keyring_open(&config, &ring));
+    open_ring_with(NULL);
 }
 
 /* The clock stands still from here on. engine -1: no storage. */
@@ -360,6 +369,35 @@ START_TEST(another_key_under_the_same_id_ends_remembered_tokens)
 }
 END_TEST
 
+/* Verified by the fallback key since its own key was replaced: the same rules hold remembered and not. */
+START_TEST(a_removed_key_ends_remembered_tokens_of_the_fallback_key)
+{
+    struct issuer_config config = usual;
+    config.cache_entries = _i == 0 ? 100 : 0;
+    begin(-1, &config);
+    AUTO(mem_wipe) char *token = signed_for("u", 60);
+    issuer_free(&issuer);
+    keyring_free(&ring);
+    AUTO(mem_free) char *path = support_path(dir, "private.id.5.pem");
+    AUTO(mem_free) char *old = support_path(dir, "old.pem");
+    ck_assert_int_eq(rename(path, old), 0);
+    add_key("private.id.5.pem");
+    add_key("private.id.6.pem");
+    open_ring_with(old);
+    issuer = issuer_new(&config, db, ring);
+
+    struct issuer_token checked;
+    ck_ok(check(token, &checked));
+    add_key("private.id.5.pem"); /* yet another one: the fallback key helps still */
+    ck_ok(keyring_reload(ring));
+    ck_ok(check(token, &checked));
+    ck_assert_int_eq(counted(CACHED), _i == 0 ? 1 : 0);
+    ck_assert_int_eq(unlink(path), 0);
+    ck_ok(keyring_reload(ring));
+    ck_err(check(token, &checked), ERR_TOKEN_INVALID);
+}
+END_TEST
+
 START_TEST(the_newest_key_signs_after_a_reload)
 {
     begin(-1, &usual);
@@ -643,6 +681,7 @@ static Suite *suite(void)
     tcase_add_test(tc, leeway_forgives_seconds);
     tcase_add_test(tc, a_removed_key_ends_remembered_tokens);
     tcase_add_test(tc, another_key_under_the_same_id_ends_remembered_tokens);
+    tcase_add_loop_test(tc, a_removed_key_ends_remembered_tokens_of_the_fallback_key, 0, 2);
     tcase_add_test(tc, the_newest_key_signs_after_a_reload);
     tcase_add_loop_test(tc, a_token_with_user_and_row_is_alive, 0, SUPPORT_ENGINES);
     tcase_add_loop_test(tc, a_token_is_dead_without_user_or_row, 0, SUPPORT_ENGINES);

@@ -77,6 +77,22 @@ static bool is_inside(const char *path, const char *dir)
     return strncmp(path, dir, len) == 0 && (path[len] == '/' || strcmp(dir, "/") == 0);
 }
 
+/* Open a path beneath a directory, none of whose pieces may be a link; it is cut at its slashes. */
+static int open_without_links(int dir_fd, char *path)
+{
+    AUTO(fd_close) int at = -1;
+    for (char *slash = strchr(path, '/'); slash != NULL; slash = strchr(path, '/')) {
+        *slash = '\0';
+        int next = openat(at >= 0 ? at : dir_fd, path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        fd_close(&at);
+        at = next;
+        if (at < 0)
+            return -1;
+        path = slash + 1;
+    }
+    return openat(at >= 0 ? at : dir_fd, path, OPEN_FLAGS | O_NOFOLLOW);
+}
+
 /* For kernels before 5.6 and sandboxes without openat2: resolve, compare, open without links, and see that it is the same file. */
 static int open_resolved(const struct keyfile_dir *dir, const char *name)
 {
@@ -89,7 +105,10 @@ static int open_resolved(const struct keyfile_dir *dir, const char *name)
         errno = EXDEV;
         return -1;
     }
-    AUTO(fd_close) int fd = open(real, OPEN_FLAGS | O_NOFOLLOW);
+    char *beneath = real + strlen(real_dir);
+    AUTO(fd_close) int fd = open_without_links(dir->fd, beneath + strspn(beneath, "/"));
+    if (fd < 0 && (errno == ELOOP || errno == ENOTDIR || errno == ENOENT))
+        errno = EAGAIN; /* it was there, and had no links, a moment ago */
     struct stat opened, named;
     if (fd < 0 || fstat(fd, &opened) != 0 || fstatat(dir->fd, name, &named, 0) != 0)
         return -1;

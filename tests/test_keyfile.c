@@ -336,6 +336,46 @@ START_TEST(swapping_files_while_reading_gives_whole_files_from_inside)
 }
 END_TEST
 
+static void *swap_directory(void *arg)
+{
+    (void)arg;
+    const struct timespec pause = {.tv_nsec = 20000};
+    for (; is_swapping; nanosleep(&pause, NULL))
+        renameat2(dir.fd, "sub", dir.fd, "link", RENAME_EXCHANGE);
+    return NULL;
+}
+
+/* A directory inside that turns into a link to one outside, between any two looks at it. */
+START_TEST(swapping_a_directory_for_a_link_never_leads_outside)
+{
+    if (_i == 1)
+        forbid_openat2();
+    AUTO(mem_free) char *outside = support_path(root, "outside");
+    AUTO(mem_free) char *outside_file = support_path(outside, "a");
+    AUTO(mem_free) char *sub = in_dir("sub");
+    ck_assert_int_eq(mkdir(outside, 0700), 0);
+    ck_assert_int_eq(mkdir(sub, 0700), 0);
+    support_write(outside_file, "outside", 7, 0600);
+    put("sub/a", "key", 0600);
+    link_to("../outside", "link");
+    link_to("sub/a", "a");
+    pthread_t thread;
+    is_swapping = true;
+    ck_assert_int_eq(pthread_create(&thread, NULL, swap_directory, NULL), 0);
+    int read = 0;
+    for (int i = 0; i < 20000; i++) {
+        AUTO(keyfile_release) struct keyfile file = {0};
+        if (keyfile_read(&dir, "a", &file) != ERR_OK)
+            continue;
+        read++;
+        ck_assert_msg(file.len == 3, "read %.*s", (int)file.len, file.data);
+    }
+    is_swapping = false;
+    pthread_join(thread, NULL);
+    ck_assert_int_gt(read, 0);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("keyfile");
@@ -353,6 +393,7 @@ static Suite *suite(void)
     tcase_add_test(tc, a_file_that_may_not_be_read_says_so);
     tcase_add_test(tc, a_directory_must_be_one);
     tcase_add_loop_test(tc, swapping_files_while_reading_gives_whole_files_from_inside, 0, WAYS);
+    tcase_add_loop_test(tc, swapping_a_directory_for_a_link_never_leads_outside, 0, WAYS);
     suite_add_tcase(s, tc);
     return s;
 }

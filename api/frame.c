@@ -73,6 +73,15 @@ static enum framing framing(const char *name, size_t len)
     }
 }
 
+/* Neither a field's value nor the request target has any but blanks (RFC 9110 section 5.5): a bare CR ends a line for some. */
+static bool has_control(const char *s, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        if (((unsigned char)s[i] < ' ' && s[i] != '\t') || s[i] == 0x7f)
+            return true;
+    return false;
+}
+
 static void once(struct frame *f, bool *has, const char *why)
 {
     if (*has)
@@ -132,10 +141,13 @@ void frame_target(struct frame *f, const char *target)
 {
     if (strstr(target, "%00") != NULL)
         fault(f, "NUL in the request target");
+    if (has_control(target, strlen(target)))
+        fault(f, "control character in the request target");
 }
 
 void frame_begin(struct frame *f, const struct frame_line *line)
 {
+    f->is_1_0 = strcmp(line->version, "HTTP/1.0") == 0;
     f->is_in_place = line->size > 0;
     if (!f->is_in_place)
         return;
@@ -153,6 +165,8 @@ void frame_header(struct frame *f, struct call *c, const char *name, size_t name
         fault(f, "malformed header name");
         return;
     }
+    if (has_control(value, value_len))
+        fault(f, "control character in a header");
     if (f->is_in_place && f->why == NULL)
         check_place(f, name, name_len, value, value_len);
     take_framing(f, c, framing(name, name_len), value, value_len);
@@ -167,6 +181,8 @@ void frame_end(struct frame *f)
 {
     if (f->has_length && f->has_encoding)
         fault(f, "both Content-Length and Transfer-Encoding");
+    if (f->is_1_0 && f->has_encoding)
+        fault(f, "Transfer-Encoding in HTTP/1.0");
     if (f->is_in_place && f->why == NULL && f->next + 2 != f->start + f->size)
         fault(f, "malformed header line");
 }

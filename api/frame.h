@@ -18,6 +18,7 @@
  */
 struct frame {
     bool is_in_place;
+    bool is_1_0;
     bool has_length;
     bool has_encoding;
     bool has_host;
@@ -37,7 +38,7 @@ struct frame_line {
     size_t size; /* of the whole head; 0: nothing is taken to be in place */
 };
 
-/* Refuse %00 in the raw target. */
+/* Refuse %00 and control characters in the raw target. */
 void frame_target(struct frame *f, const char *target);
 
 void frame_begin(struct frame *f, const struct frame_line *line);

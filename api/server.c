@@ -231,6 +231,8 @@ static enum MHD_Result begin(struct conn *conn, const char *path, const char *me
         return refuse(conn, call_fail(c, ERR_BAD_REQUEST, "%s", conn->frame.why));
     if (router_refuses_size(c))
         return reply(conn);
+    /* libmicrohttpd lets a bare LF end a chunk's lines: where a proxy saw another end, nothing behind it is believed */
+    c->close = conn->frame.has_encoding;
     if (c->content_length > 0 && !body_fits(&server->bodies, c->content_length))
         return refuse(conn, ERR_BUSY);
     conn->stage = STAGE_BODY;

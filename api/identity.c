@@ -113,5 +113,5 @@ enum err identity_authorize(const struct claims *claims)
 {
     if (strcmp(claims->scp, CLAIMS_SCOPE_USER) != 0)
         return ERR_FORBIDDEN;
-    return claims->is_user ? ERR_OK : ERR_UNAUTHORIZED;
+    return claims->is_user && !claims->is_device ? ERR_OK : ERR_UNAUTHORIZED;
 }

@@ -3,27 +3,19 @@
 #include "api/server.h"
 
 #include <errno.h>
-#include <microhttpd.h>
 #include <poll.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "api/body.h"
-#include "api/deadline.h"
-#include "api/frame.h"
-#include "api/lane.h"
 #include "api/listen.h"
-#include "api/router.h"
+#include "api/server_impl.h"
 #include "lib/auto.h"
 #include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/mem.h"
-#include "lib/metrics.h"
 #include "lib/thread.h"
 
 /* How often deadlines are looked at, and how long a loop sleeps at most. */
@@ -41,77 +33,6 @@
 /* Logins that may wait for one hashing thread: some seconds of its work, after which clients would have given up anyway. */
 #define HASH_QUEUE 64
 
-METRICS_GAUGE(connections, "mintd_connections", "", "Open connections.");
-METRICS_COUNTER(refused_limit, "mintd_connections_refused_total", "reason=\"limit\"",
-                "Connections closed at once because there were too many.");
-
-enum { LISTEN_PUBLIC, LISTEN_INTERNAL, LISTENERS };
-
-struct listener {
-    int port; /* 0: not in use */
-    bool is_internal;
-    unsigned max;
-    _Atomic unsigned open; /* connections, of all threads */
-};
-
-/* One I/O thread's share of a listener. */
-struct door {
-    struct MHD_Daemon *daemon; /* NULL: not in use */
-    struct io *io;
-    struct listener *listener;
-};
-
-/* One I/O thread. What has no comment is touched by the thread alone while it runs. */
-struct io {
-    struct server *server;
-    pthread_t thread;
-    bool is_running; /* thread is to be joined: the starter's */
-    int wake_fd;     /* eventfd, written by any thread */
-    struct door door[LISTENERS];
-    struct deadline_list deadlines;
-    int64_t now_ms;
-    int64_t sweep_ms;
-    unsigned requests; /* begun and not yet answered */
-    bool is_quiet;     /* accepts no more */
-    bool is_troubled;  /* libmicrohttpd logged something in this turn */
-    bool is_starved;   /* there was no free file in the last turn */
-};
-
-struct server {
-    struct server_config config;
-    struct service *service;
-    struct listener listener[LISTENERS];
-    struct lane *lanes[LANES];
-    struct io *io;
-    unsigned threads;
-    struct body_budget bodies;
-    size_t pool_size;
-    bool is_in_place;        /* this libmicrohttpd parses as api/frame.h says */
-    _Atomic int64_t stop_ms; /* when a stop gives up waiting; 0: no stop */
-};
-
-/* Where a request is. */
-enum stage {
-    STAGE_HEAD, /* request line seen */
-    STAGE_BODY, /* headers accepted, body coming in */
-    STAGE_DONE, /* handed to a lane, or back from it: the reply is due at the next call */
-};
-
-/* One connection and the one request that it can have at a time. */
-struct conn {
-    struct call call;
-    struct door *door;
-    struct MHD_Connection *connection;
-    struct deadline deadline;
-    enum stage stage;
-    struct frame frame;
-    const char *target;
-    size_t target_len;
-    char *query; /* a copy, since libmicrohttpd takes its own to pieces */
-    struct body body;
-    char peer[sizeof((struct call *)0)->peer];
-};
-
 const struct server_config server_defaults = {
     .listen = ":8080",
     .internal_listen = "127.0.0.1:8081",
@@ -128,268 +49,6 @@ const struct server_config server_defaults = {
 static int64_t now_ms(void)
 {
     return clock_mono_ns() / 1000000; /* not clock_mono_ms(), which tests stop */
-}
-
-static void wake(const struct io *io)
-{
-    uint64_t one = 1;
-    ssize_t n = write(io->wake_fd, &one, sizeof one);
-    (void)n; /* it can only fail when the counter is full, and then the loop is awake */
-}
-
-static bool is_stopping(const struct server *server)
-{
-    return atomic_load(&server->stop_ms) != 0;
-}
-
-/* Replies */
-
-static struct MHD_Response *make_response(struct conn *conn)
-{
-    struct call *c = &conn->call;
-    bool is_empty = c->reply == NULL;
-    struct MHD_Response *r = MHD_create_response_from_buffer(c->reply_len, c->reply,
-                                                             is_empty ? MHD_RESPMEM_PERSISTENT : MHD_RESPMEM_MUST_FREE);
-    if (r == NULL)
-        return NULL;
-    c->reply = NULL;
-    if (c->type != NULL)
-        MHD_add_response_header(r, MHD_HTTP_HEADER_CONTENT_TYPE, c->type);
-    for (size_t i = 0; i < c->reply_headers; i++)
-        MHD_add_response_header(r, c->reply_header[i].name, c->reply_header[i].value);
-    if (c->close || is_stopping(conn->door->io->server))
-        MHD_add_response_header(r, MHD_HTTP_HEADER_CONNECTION, "close");
-    return r;
-}
-
-static enum MHD_Result reply(struct conn *conn)
-{
-    struct io *io = conn->door->io;
-    struct MHD_Response *r = make_response(conn);
-    if (r == NULL)
-        return MHD_NO;
-    enum MHD_Result result = MHD_queue_response(conn->connection, (unsigned)conn->call.status, r);
-    MHD_destroy_response(r);
-    router_log(&conn->call);
-    deadline_set(&conn->deadline, DEADLINE_REPLY, io->now_ms + io->server->config.body_timeout_ms);
-    return result;
-}
-
-/* Reply at once, without the router, and close behind it. */
-static enum MHD_Result refuse(struct conn *conn, enum err e)
-{
-    struct call *c = &conn->call;
-    call_error(c, e);
-    call_header(c, "X-Men-Requestid", call_request_id(c));
-    c->close = true;
-    return reply(conn);
-}
-
-/* Requests */
-
-static enum MHD_Result take_header(void *cls, enum MHD_ValueKind kind, const char *name, size_t name_len,
-                                   const char *value, size_t value_len)
-{
-    (void)kind;
-    struct conn *conn = cls;
-    frame_header(&conn->frame, &conn->call, name, name_len, value != NULL ? value : "", value_len);
-    return MHD_YES;
-}
-
-static size_t head_size(const struct conn *conn)
-{
-    if (!conn->door->io->server->is_in_place)
-        return 0;
-    return MHD_get_connection_info(conn->connection, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE)->header_size;
-}
-
-static void read_head(struct conn *conn, const char *path, const char *method, const char *version)
-{
-    struct call *c = &conn->call;
-    c->method = method;
-    c->path = path;
-    c->query = conn->query != NULL ? conn->query : "";
-    c->body = "";
-    c->content_length = -1;
-    c->start_ns = clock_mono_ns();
-    frame_begin(&conn->frame, &(struct frame_line){.method = method,
-                                                   .target = conn->target,
-                                                   .target_len = conn->target_len,
-                                                   .version = version,
-                                                   .size = head_size(conn)});
-    MHD_get_connection_values_n(conn->connection, MHD_HEADER_KIND, take_header, conn);
-    frame_end(&conn->frame);
-}
-
-/* The headers are there. A reply queued here closes the connection, so only refusals are. */
-static enum MHD_Result begin(struct conn *conn, const char *path, const char *method, const char *version)
-{
-    struct server *server = conn->door->io->server;
-    struct call *c = &conn->call;
-    read_head(conn, path, method, version);
-    if (conn->frame.why != NULL)
-        return refuse(conn, call_fail(c, ERR_BAD_REQUEST, "%s", conn->frame.why));
-    if (router_refuses_size(c))
-        return reply(conn);
-    /* libmicrohttpd lets a bare LF end a chunk's lines: where a proxy saw another end, nothing behind it is believed */
-    c->close = conn->frame.has_encoding;
-    if (c->content_length > 0 && !body_fits(&server->bodies, c->content_length))
-        return refuse(conn, ERR_BUSY);
-    conn->stage = STAGE_BODY;
-    deadline_set(&conn->deadline, DEADLINE_BODY, conn->door->io->now_ms + server->config.body_timeout_ms);
-    return MHD_YES;
-}
-
-/* On a worker. Behind the resume the connection belongs to the I/O thread again, and may be gone. */
-static void on_done(struct call *c)
-{
-    struct conn *conn = c->front;
-    const struct io *io = conn->door->io;
-    MHD_resume_connection(conn->connection);
-    wake(io);
-}
-
-static enum MHD_Result hand_over(struct conn *conn, enum lane_id lane)
-{
-    deadline_set(&conn->deadline, DEADLINE_NONE, 0);
-    /* Suspended first: a worker may be done before lane_submit() returns. */
-    MHD_suspend_connection(conn->connection);
-    if (!lane_submit(conn->door->io->server->lanes[lane], &conn->call)) {
-        router_refuse(&conn->call);
-        on_done(&conn->call);
-    }
-    return MHD_YES;
-}
-
-/* The body is there. */
-static enum MHD_Result run(struct conn *conn)
-{
-    struct call *c = &conn->call;
-    conn->stage = STAGE_DONE;
-    if (conn->body.is_refused)
-        return refuse(conn, ERR_BUSY);
-    if (conn->body.data != NULL)
-        c->body = conn->body.data;
-    c->body_len = conn->body.len;
-    c->is_body_cut = conn->body.is_cut;
-    enum lane_id lane = LANE_IO;
-    return router_start(c, &lane) ? reply(conn) : hand_over(conn, lane);
-}
-
-/* What libmicrohttpd calls, on the I/O thread */
-
-static void *on_target(void *cls, const char *target, struct MHD_Connection *connection)
-{
-    struct door *door = cls;
-    struct io *io = door->io;
-    struct conn *conn = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
-    conn->call = (struct call){.service = io->server->service,
-                               .is_internal = door->listener->is_internal,
-                               .done = on_done,
-                               .front = conn};
-    memcpy(conn->call.peer, conn->peer, sizeof conn->peer);
-    conn->stage = STAGE_HEAD;
-    conn->frame = (struct frame){0};
-    frame_target(&conn->frame, target);
-    conn->target = target;
-    conn->target_len = strlen(target);
-    const char *query = strchr(target, '?');
-    conn->query = query != NULL ? mem_strdup(query + 1) : NULL;
-    io->requests++;
-    if (conn->deadline.phase == DEADLINE_IDLE)
-        deadline_set(&conn->deadline, DEADLINE_HEADERS, io->now_ms + io->server->config.header_timeout_ms);
-    return conn;
-}
-
-static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, const char *path, const char *method,
-                                  const char *version, const char *data, size_t *len, void **context)
-{
-    (void)cls, (void)connection;
-    struct conn *conn = *context;
-    if (conn->stage == STAGE_HEAD)
-        return begin(conn, path, method, version);
-    if (conn->stage == STAGE_DONE)
-        return reply(conn);
-    if (*len == 0)
-        return run(conn);
-    body_append(&conn->body, &conn->door->io->server->bodies, data, *len, (size_t)conn->call.service->body_max);
-    *len = 0;
-    return MHD_YES;
-}
-
-static void on_completed(void *cls, struct MHD_Connection *connection, void **context,
-                         enum MHD_RequestTerminationCode how)
-{
-    (void)connection, (void)how;
-    struct io *io = ((struct door *)cls)->io;
-    struct conn *conn = *context;
-    if (conn == NULL)
-        return;
-    call_release(&conn->call);
-    mem_free(&conn->query);
-    body_release(&conn->body, &io->server->bodies);
-    io->requests--;
-    deadline_set(&conn->deadline, DEADLINE_IDLE, io->now_ms + io->server->config.idle_timeout_ms);
-}
-
-static struct conn *conn_new(struct door *door, struct MHD_Connection *connection)
-{
-    struct io *io = door->io;
-    struct conn *conn = mem_calloc(1, sizeof *conn);
-    conn->door = door;
-    conn->connection = connection;
-    listen_peer(MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS)->client_addr, conn->peer,
-                sizeof conn->peer);
-    int fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
-    deadline_add(&io->deadlines, &conn->deadline, fd);
-    deadline_set(&conn->deadline, DEADLINE_HEADERS, io->now_ms + io->server->config.header_timeout_ms);
-    return conn;
-}
-
-static void on_connection(void *cls, struct MHD_Connection *connection, void **context,
-                          enum MHD_ConnectionNotificationCode what)
-{
-    struct door *door = cls;
-    bool is_new = what == MHD_CONNECTION_NOTIFY_STARTED;
-    metrics_add(&connections, is_new ? 1 : -1);
-    if (is_new) {
-        atomic_fetch_add(&door->listener->open, 1);
-        *context = conn_new(door, connection);
-        return;
-    }
-    struct conn *conn = *context;
-    atomic_fetch_sub(&door->listener->open, 1);
-    deadline_remove(&door->io->deadlines, &conn->deadline);
-    free(conn);
-}
-
-/* Whether a new connection is let in. */
-static enum MHD_Result on_accept(void *cls, const struct sockaddr *address, socklen_t len)
-{
-    (void)address, (void)len;
-    const struct listener *listener = ((struct door *)cls)->listener;
-    if (atomic_load(&listener->open) < listener->max)
-        return MHD_YES;
-    metrics_add(&refused_limit, 1);
-    return MHD_NO;
-}
-
-/* The path stays as it was sent: %2f is not a separator. */
-static size_t keep_escapes(void *cls, struct MHD_Connection *connection, char *text)
-{
-    (void)cls, (void)connection;
-    return strlen(text);
-}
-
-static void on_log(void *cls, const char *format, va_list args)
-{
-    ((struct door *)cls)->io->is_troubled = true;
-    if (!log_enabled(LOG_DEBUG))
-        return;
-    char text[256];
-    vsnprintf(text, sizeof text, format, args);
-    text[strcspn(text, "\r\n")] = '\0';
-    log_debug("libmicrohttpd", LOG_STR("text", text));
 }
 
 /* The I/O thread */
@@ -503,21 +162,6 @@ static unsigned cores(void)
     return n > 0 ? (unsigned)n : 1;
 }
 
-static struct MHD_Daemon *start_daemon(struct door *door, int listen_fd)
-{
-    const struct server *server = door->io->server;
-    const struct server_config *config = &server->config;
-    int64_t longest = config->header_timeout_ms + config->body_timeout_ms + config->idle_timeout_ms;
-    return MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, on_accept, door,
-                            on_request, door, MHD_OPTION_EXTERNAL_LOGGER, on_log, door, MHD_OPTION_LISTEN_SOCKET,
-                            listen_fd, MHD_OPTION_URI_LOG_CALLBACK, on_target, door, MHD_OPTION_UNESCAPE_CALLBACK,
-                            keep_escapes, NULL, MHD_OPTION_NOTIFY_CONNECTION, on_connection, door,
-                            MHD_OPTION_NOTIFY_COMPLETED, on_completed, door, MHD_OPTION_CONNECTION_LIMIT,
-                            door->listener->max + 1, MHD_OPTION_CONNECTION_MEMORY_LIMIT, server->pool_size,
-                            MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)(longest / 1000 + 1), MHD_OPTION_STRICT_FOR_CLIENT,
-                            1, MHD_OPTION_END);
-}
-
 /* Open a listener, and its door on each I/O thread. */
 static enum err open_listener(struct server *server, size_t which, const char *address)
 {
@@ -530,7 +174,7 @@ static enum err open_listener(struct server *server, size_t which, const char *a
         struct door *door = &server->io[i].door[which];
         door->io = &server->io[i];
         door->listener = listener;
-        door->daemon = start_daemon(door, fds[i]);
+        door->daemon = conn_listen(door, fds[i]);
         if (door->daemon != NULL)
             continue;
         log_error("libmicrohttpd does not start", LOG_STR("address", address));
@@ -608,7 +252,7 @@ void server_stop(struct server **server)
         return;
     atomic_store(&s->stop_ms, now_ms() + s->config.stop_timeout_ms);
     for (unsigned i = 0; i < s->threads; i++)
-        wake(&s->io[i]);
+        server_wake(&s->io[i]);
     for (unsigned i = 0; i < s->threads; i++)
         if (s->io[i].is_running)
             pthread_join(s->io[i].thread, NULL);
@@ -624,4 +268,11 @@ void server_stop(struct server **server)
     free(s->io);
     free(s);
     *server = NULL;
+}
+
+void server_wake(const struct io *io)
+{
+    uint64_t one = 1;
+    ssize_t n = write(io->wake_fd, &one, sizeof one);
+    (void)n; /* it can only fail when the counter is full, and then the loop is awake */
 }

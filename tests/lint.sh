@@ -35,7 +35,8 @@ refuse "api/ includes api/ and layers to its right only" '#include "cmd/' api/*.
 refuse "includes are written from the root" '#include "[^/"]+"' "${product[@]}"
 
 # one home per foreign header
-only_in "microhttpd.h belongs to api/server.c" '#include <microhttpd' 'api/server\.c'
+only_in "microhttpd.h belongs to api/server.c and api/conn.c" '#include <microhttpd' 'api/server_impl\.h'
+only_in "server_impl.h is for api/server.c and api/conn.c" '#include "api/server_impl' 'api/(server|conn)\.c'
 only_in "sqlite3.h belongs to lib/db_sqlite.c" '#include <sqlite3' 'lib/db_sqlite\.c'
 only_in "libpq-fe.h belongs to lib/db_postgres.c" '#include <libpq' 'lib/db_postgres\.c'
 only_in "pcre2.h belongs to lib/match.c" '#include <pcre2' 'lib/match\.c'

@@ -9,8 +9,8 @@
 /*
  * Find out who calls, as access demands, and put the token into the call (contract/useradm 1.1). The credential is the
  * Authorization header or, only when that is absent or empty, the cookie JWT.
- * ERR_NO_AUTHORIZATION ... ERR_TOKEN_SUBJECT with the contract's texts; ERR_TOKEN_INVALID, ERR_FORBIDDEN, ERR_UNAUTHORIZED;
- * ERR_WOULD_BLOCK; storage errors
+ * ERR_NO_AUTHORIZATION ... ERR_TOKEN_SUBJECT with the contract's texts; ERR_TOKEN_INVALID, ERR_FORBIDDEN,
+ * ERR_UNAUTHORIZED; ERR_WOULD_BLOCK; storage errors
  */
 enum err identity_resolve(struct call *c, enum access access);
 

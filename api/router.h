@@ -8,13 +8,14 @@
 #include "api/route.h"
 
 /*
- * From a request to its reply, in the contract's order (contract/useradm 1.1): size limit (413), route (404, 405, OPTIONS, trailing slash),
- * identity (401), content type (415, 400), handler. Everything is decided by the table in routes.c.
+ * From a request to its reply, in the contract's order (contract/useradm 1.1): size limit (413), route (404, 405,
+ * OPTIONS, trailing slash), identity (401), content type (415, 400), handler. Everything is decided by the table in
+ * routes.c.
  */
 
 /*
- * Run as much of the call as can be run without blocking. True: the reply is ready. False: the call waits for the lane in *lane, where router_finish()
- * goes on.
+ * Run as much of the call as can be run without blocking. True: the reply is ready. False: the call waits for the lane
+ * in *lane, where router_finish() goes on.
  */
 bool router_start(struct call *c, enum lane_id *lane);
 

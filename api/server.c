@@ -30,7 +30,7 @@
 /* Nice value of password hashing, so that a storm of logins leaves the cores to everything else. */
 #define HASH_NICE 10
 
-/* Logins that may wait for one hashing thread: some seconds of its work, after which clients would have given up anyway. */
+/* Logins that may wait for one hashing thread: some seconds of its work; behind them a client has given up. */
 #define HASH_QUEUE 64
 
 const struct server_config server_defaults = {

@@ -15,7 +15,7 @@
 #include "api/route.h"
 #include "api/server.h"
 
-/* What server.c (threads, start and stop) and conn.c (connections and their requests) share; nobody else includes it. */
+/* What server.c (threads, start, stop) and conn.c (connections and their requests) share; nobody else includes it. */
 
 enum { LISTEN_PUBLIC, LISTEN_INTERNAL, LISTENERS };
 

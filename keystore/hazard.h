@@ -6,8 +6,9 @@
 #include <stdbool.h>
 
 /*
- * Hazard slots (Michael 2004): a reader writes down which object it uses, whoever replaced the object frees it when nobody has it written
- * down any more. Readers never wait for writers. The slots are the process's; HAZARD_SLOTS objects may be held at the same time.
+ * Hazard slots (Michael 2004): a reader writes down which object it uses, whoever replaced the object frees it when
+ * nobody has it written down any more. Readers never wait for writers. The slots are the process's; HAZARD_SLOTS
+ * objects may be held at the same time.
  */
 #define HAZARD_SLOTS 1024
 

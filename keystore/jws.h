@@ -32,10 +32,11 @@ struct jws {
 enum err jws_sign(const struct key *key, const char *payload, size_t len, char **token);
 
 /*
- * Verify token against set, in this order: length, exactly two dots, strict base64url, header JSON without duplicate members, no crit (and no
- * enc, zip, b64), kid, alg equal to the key's, exact signature length, signature. kid absent or 0 = the default key; an exact integer in 0..2^31-1
- * or its canonical decimal string; anything else is refused. When the kid's key does not verify it, the set's fallback key is tried.
- * The payload is given as it was signed: it need not be JSON.
+ * Verify token against set, in this order: length, exactly two dots, strict base64url, header JSON without duplicate
+ * members, no crit (and no enc, zip, b64), kid, alg equal to the key's, exact signature length, signature. kid absent
+ * or 0 = the default key; an exact integer in 0..2^31-1 or its canonical decimal string; anything else is refused. When
+ * the kid's key does not verify it, the set's fallback key is tried. The payload is given as it was signed: it need not
+ * be JSON.
  * ERR_TOKEN_INVALID, and *out is undefined
  */
 enum err jws_verify(const struct keyset *set, const char *token, size_t len, struct jws *out);

@@ -118,7 +118,7 @@ static enum err describe(struct key *key)
     return key_thumbprint_of(key->jwk, key->thumbprint);
 }
 
-/* The members that make a thumbprint, NULL behind the last (RFC 7638 section 3.2, RFC 8037 section 2); NULL for other types. */
+/* The members that make a thumbprint (RFC 7638 section 3.2, RFC 8037 section 2), then NULL. NULL for other types. */
 static const char *const *required_members(const char *kty)
 {
     static const char *const lists[][6] = {

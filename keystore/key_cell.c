@@ -9,8 +9,8 @@
 #include "lib/mem.h"
 
 /*
- * To set up an EVP context costs more than to copy one, and fetches under a lock that all threads share. So each key has
- * some cells with contexts made at first use, and a thread mostly comes back to the same one.
+ * To set up an EVP context costs more than to copy one, and fetches under a lock that all threads share. So each key
+ * has some cells with contexts made at first use, and a thread mostly comes back to the same one.
  */
 enum { CELLS = 16 };
 
@@ -84,7 +84,7 @@ static bool use_pss(EVP_PKEY_CTX *params)
            EVP_PKEY_CTX_set_rsa_pss_saltlen(params, RSA_PSS_SALTLEN_DIGEST) > 0;
 }
 
-/* Make *context ready for the key's algorithm, if it is not yet. MGF1 takes the same hash when it is not told otherwise. */
+/* Make *context ready for the key's algorithm, if it is not yet. Untold, MGF1 takes the same hash. */
 static bool prepare(const struct key_cells *cells, init_fn *init, EVP_MD_CTX **context)
 {
     if (*context != NULL)

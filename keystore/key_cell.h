@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* What a key signs and verifies with: OpenSSL's contexts, set up once and copied for each operation, for any number of threads. */
+/* What a key signs and verifies with, on any thread: OpenSSL's contexts, set up once, copied for each operation. */
 struct key_cells;
 
 /*

@@ -67,7 +67,9 @@ static bool exponent_fits(const struct rsa *rsa, int prime, int exponent, BN_CTX
     return fits;
 }
 
-/* Everything that must hold between the numbers, short of proving the primes prime, which takes seconds for RSA-8192. */
+/*
+ * Everything that must hold between the numbers, short of proving the primes prime, which takes seconds for RSA-8192.
+ */
 static bool rsa_fits(const struct rsa *rsa)
 {
     AUTO(work_free) BN_CTX *work = BN_CTX_secure_new();
@@ -84,8 +86,8 @@ static bool rsa_fits(const struct rsa *rsa)
 }
 
 /*
- * The fingerprint of a broken generator (ROCA, CVE-2017-15361): modulo each small prime such a modulus is a power of 65537, which
- * of other moduli one in 2^27 or fewer is.
+ * The fingerprint of a broken generator (ROCA, CVE-2017-15361): modulo each small prime such a modulus is a power of
+ * 65537, which of other moduli one in 2^27 or fewer is.
  */
 static bool rsa_is_roca(const BIGNUM *n)
 {

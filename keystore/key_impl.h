@@ -48,7 +48,8 @@ const struct key_traits *key_traits(enum key_alg alg);
 enum err key_alg_of_group(const char *group, enum key_alg *out);
 
 /*
- * Whether a private key is of a kind that may sign tokens, strong enough, and sound in itself; what kind it is decides its algorithm.
+ * Whether a private key is of a kind that may sign tokens, strong enough, and sound in itself; what kind it is decides
+ * its algorithm.
  * ERR_KEY_TYPE, ERR_KEY_WEAK, ERR_KEY_ALG, ERR_KEY_INCONSISTENT
  */
 enum err key_check(EVP_PKEY *pkey, enum key_alg rsa_alg, enum key_alg *alg);

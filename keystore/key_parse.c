@@ -172,7 +172,7 @@ static enum err decode_body(struct text body, struct secret *der)
     return ERR_OK;
 }
 
-/* Exactly one SEQUENCE, up to the last byte: tells a key that was cut off, and one with something behind it, from a wrong one. */
+/* Exactly one SEQUENCE, up to the last byte: else the key was cut off, or something stands behind it. */
 static enum err check_der(const struct secret *der)
 {
     const uint8_t *at = der->bytes;

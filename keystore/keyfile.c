@@ -93,7 +93,7 @@ static int open_without_links(int dir_fd, char *path)
     return openat(at >= 0 ? at : dir_fd, path, OPEN_FLAGS | O_NOFOLLOW);
 }
 
-/* For kernels before 5.6 and sandboxes without openat2: resolve, compare, open without links, and see that it is the same file. */
+/* For kernels before 5.6 and sandboxes without openat2: resolve, compare, open without links, compare again. */
 static int open_resolved(const struct keyfile_dir *dir, const char *name)
 {
     AUTO(mem_free) char *path = mem_printf("%s/%s", dir->path, name);

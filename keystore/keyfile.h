@@ -11,8 +11,8 @@
 #include "lib/err.h"
 
 /*
- * Reading one small file from a directory that others may write to. Nothing here blocks, whatever lies there: FIFOs, devices, huge
- * files, links to elsewhere are refused. What was checked is what is read: one open, one buffer.
+ * Reading one small file from a directory that others may write to. Nothing here blocks, whatever lies there: FIFOs,
+ * devices, huge files, links to elsewhere are refused. What was checked is what is read: one open, one buffer.
  */
 struct keyfile_dir {
     int fd;
@@ -47,7 +47,9 @@ bool keyfile_exists(const struct keyfile_dir *dir, const char *name);
 
 bool keyfile_is_same(const struct keyfile_stamp *a, const struct keyfile_stamp *b);
 
-/* Whether more than owner and group (reading only) have access, or the owner is neither root nor this process's user. */
+/*
+ * Whether more than owner and group (reading only) have access, or the owner is neither root nor this process's user.
+ */
 bool keyfile_is_loose(const struct keyfile_stamp *stamp);
 
 /* Milliseconds from the last write to now_ms, and from the last change of any kind (mode, name). */
@@ -64,8 +66,8 @@ struct keyfile {
 };
 
 /*
- * Open, check and read a file of at most KEY_FILE_MAX bytes. Links lead to it only inside the directory.
- * The caller gives *out to keyfile_release(), which wipes it. Errors as above; ERR_KEY_OUTSIDE also for a link that leads out
+ * Open, check and read a file of at most KEY_FILE_MAX bytes. Links lead to it only inside the directory. The caller
+ * gives *out to keyfile_release(), which wipes it. Errors as above; ERR_KEY_OUTSIDE also for a link that leads out
  */
 enum err keyfile_read(const struct keyfile_dir *dir, const char *name, struct keyfile *out);
 void keyfile_release(struct keyfile *file);

@@ -11,7 +11,7 @@
 /* What the names of key files say. */
 
 /*
- * The key id in a file name: the pattern's first group, decimal digits, 0..KEY_KID_MAX. Leading zeros are fine: 007 is 7.
+ * The key id in a file name: the pattern's first group, decimal digits, 0..KEY_KID_MAX; 007 is 7.
  * ERR_NOT_FOUND: the name is not that of a key file. ERR_KEY_ID: it is, but the id is none. ERR_PATTERN_LIMIT
  */
 enum err keyname_kid(const struct match *pattern, const char *name, int64_t *kid);
@@ -20,12 +20,12 @@ enum err keyname_kid(const struct match *pattern, const char *name, int64_t *kid
 struct keyname_target {
     int64_t kid; /* 0 when no name on the way has an id */
     bool has_id;
-    char *
-        path; /* with an id: the path whose last name has it. Without: where key 0 is, in the directory of the path followed */
+    char *path; /* with an id: the one whose last name has it. Without: where key 0 is, beside the path followed */
 };
 
 /*
- * Read off path which key it names: when its last name has no id and it is a link, the name it points at decides, and so on, name by name.
+ * Read off path which key it names: when its last name has no id and it is a link, the name it points at
+ * decides, and so on.
  * ERR_KEY_MISSING: it ends nowhere. ERR_KEY_OUTSIDE: too many links. ERR_KEY_ID, ERR_KEY_UNREADABLE, ERR_PATTERN_LIMIT
  */
 enum err keyname_follow(const struct match *pattern, const char *path, struct keyname_target *out);

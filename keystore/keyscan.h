@@ -23,12 +23,14 @@ struct keyscan {
 /* A bad file younger than this may still be being written: what was known of it stands until the next look. */
 #define KEYSCAN_GRACE_MS 1000
 
-/* A file that changed within this time before it was read may change again under an equal stamp, so it is read again. */
+/*
+ * A file that changed within this time before it was read may change again under an equal stamp, so it is read again.
+ */
 #define KEYSCAN_RACY_MS 2000
 
 /*
- * Look at every key file and give the new table, sorted; old is what the last look gave, and files that did not change since are not opened.
- * A file that is refused keeps the key that it has in old.
+ * Look at every key file and give the new table, sorted; old is what the last look gave, and files that did not change
+ * since are not opened. A file that is refused keeps the key that it has in old.
  *   is_loose_dir  anybody may put files into the directory
  * ERR_KEY_DIR, ERR_KEY_MODE (strict_permissions, and the directory is loose)
  */

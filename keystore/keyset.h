@@ -47,7 +47,9 @@ const struct keyset_entry *keyset_entry(const struct keyset *set, size_t i);
 /* False when a file is refused or a key is held: the health detail. */
 bool keyset_is_clean(const struct keyset *set);
 
-/* The public keys as a JWK Set (RFC 7517 section 5), sorted by kid, and its entity tag with quotes. Made once per set. */
+/*
+ * The public keys as a JWK Set (RFC 7517 section 5), sorted by kid, and its entity tag with quotes. Made once per set.
+ */
 const char *keyset_jwks(const struct keyset *set);
 const char *keyset_etag(const struct keyset *set);
 

@@ -18,7 +18,9 @@ static bool is_verifying(const struct keyslot *slot)
     return slot->key != NULL && (slot->role == KEYSLOT_FILE || slot->role == KEYSLOT_DEFAULT);
 }
 
-/* The fallback key is in the set by its own right, not under an id: it is listed only when something is wrong with it. */
+/*
+ * The fallback key is in the set by its own right, not under an id: it is listed only when something is wrong with it.
+ */
 static bool is_listed(const struct keyslot *slot)
 {
     return slot->reason != ERR_OK || is_verifying(slot);

@@ -32,8 +32,9 @@ struct watch {
 };
 
 /*
- * Ask for the directory again before each call: the answer is the same id while the path leads to the same directory, and another one after it
- * was replaced, moved, unmounted or made anew. So the events themselves need not be read for what they say.
+ * Ask for the directory again before each call: the answer is the same id while the path leads to the same directory,
+ * and another one after it was replaced, moved, unmounted or made anew. So the events themselves need not be read for
+ * what they say.
  */
 static void follow_directory(struct watch *watch)
 {

@@ -5,9 +5,10 @@
 #include "lib/err.h"
 
 /*
- * A thread that calls back when a directory may have changed: on inotify events (a file closed after writing, moved, deleted; an overflow
- * counts as a change), every 2 s without any (network file systems, overlayfs, Kubernetes `..data` swaps), and when kicked. Events that arrive
- * together give one call. It starts and keeps polling also where inotify is not to be had.
+ * A thread that calls back when a directory may have changed: on inotify events (a file closed after writing, moved,
+ * deleted; an overflow counts as a change), every 2 s without any (network file systems, overlayfs, Kubernetes `..data`
+ * swaps), and when kicked. Events that arrive together give one call. It starts and keeps polling also where inotify is
+ * not to be had.
  */
 struct watch;
 

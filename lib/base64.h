@@ -22,8 +22,8 @@ size_t base64_encode(enum base64_kind kind, const void *in, size_t len, char *ou
 
 /*
  * Decode len characters to out, which has room for BASE64_DECODED(len).
- *   bad  when not NULL: set, on failure, to the position of the first character outside the alphabet, else of the last one when it
- *        stands alone in its group or has unused bits set, else (padding is missing) to len
+ *   bad  when not NULL: set, on failure, to the position of the first character outside the alphabet, else of the
+ *        last one when it stands alone in its group or has unused bits set, else (padding is missing) to len
  * Returns the number of bytes, or -1; on failure the content of out is undefined.
  */
 ptrdiff_t base64_decode(enum base64_kind kind, const char *in, size_t len, uint8_t *out, size_t *bad);

@@ -22,7 +22,9 @@ void clock_set(int64_t ms);
 /* Bytes that clock_rfc3339() writes at most, NUL included. */
 #define CLOCK_RFC3339_SIZE 32
 
-/* Write ms as RFC 3339 in UTC, milliseconds with trailing zeros cut ("2026-11-21T09:05:05.12Z"; contract/useradm 1.1). */
+/*
+ * Write ms as RFC 3339 in UTC, milliseconds with trailing zeros cut ("2026-11-21T09:05:05.12Z"; contract/useradm 1.1).
+ */
 void clock_rfc3339(int64_t ms, char out[CLOCK_RFC3339_SIZE]);
 
 #endif

@@ -7,7 +7,7 @@
 
 #include "lib/err.h"
 
-/* What this adds to jansson: strict parsing for tokens, the original services' lenient parsing for bodies, and their output form. */
+/* What this adds to jansson: strict parsing for tokens, and the original services' parsing and writing of bodies. */
 
 /* Release a reference and set *json to NULL: the AUTO handler. */
 void json_release(json_t **json);

@@ -39,7 +39,7 @@ static void explain(int code, size_t at, char *why, size_t why_size)
     snprintf(why, why_size, "%s at offset %zu", text, at);
 }
 
-/* Bytes, not UTF-8: a file name may hold anything. $ means the very end, as in the RE2 patterns that installations have. */
+/* Bytes, not UTF-8: a file name may hold anything. $ means the very end, as in the RE2 patterns of installations. */
 static pcre2_code *compile(const char *pattern, bool whole, char *why, size_t why_size)
 {
     uint32_t options = PCRE2_NEVER_BACKSLASH_C | PCRE2_NEVER_UTF | PCRE2_NEVER_UCP | PCRE2_DOLLAR_ENDONLY;

@@ -5,7 +5,7 @@
 #include "lib/db.h"
 #include "lib/err.h"
 
-/* One step of the schema: migrations/NNNN_name.sql, compiled in. The list is append-only: a step that was released never changes. */
+/* One step of the schema: migrations/NNNN_name.sql, compiled in. A step that was released never changes. */
 struct migration {
     const char *name; /* "0001_users" */
     const char *sql;
@@ -17,7 +17,7 @@ extern const struct migration migrate_list[];
 /*
  * Bring the schema up to the end of list, a transaction a step. Several processes may call it at once.
  *   applied  may be NULL; receives the number of steps that were run
- * ERR_SCHEMA_NEWER: the database has a step that is not in list, which is logged, and nothing was changed; storage errors.
+ * ERR_SCHEMA_NEWER: the database has a step that is not in list; logged, nothing was changed. Storage errors
  */
 enum err migrate_run(struct db *db, const struct migration *list, int *applied);
 

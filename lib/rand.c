@@ -18,7 +18,9 @@ void rand_bytes(void *out, size_t len)
     }
 }
 
-/* A request may need an id, and 16 bytes cost the generator as much as 1024: each thread draws from a stock of its own. */
+/*
+ * A request may need an id, and 16 bytes cost the generator as much as 1024: each thread draws from a stock of its own.
+ */
 static void draw(uint8_t out[UUID_BYTES])
 {
     static _Thread_local uint8_t pool[POOL_UUIDS * UUID_BYTES];

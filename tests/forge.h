@@ -9,7 +9,10 @@
 #include "keystore/key.h"
 #include "keystore/keyset.h"
 
-/* Keys and tokens for the tests of JWS: above all tokens that jws_sign() would never make. Each function fails the test when it cannot do its work. */
+/*
+ * Keys and tokens for the tests of JWS: above all tokens that jws_sign() would never make. What cannot do its work
+ * fails the test.
+ */
 
 /* Number of algorithms: the loop end of tests that run once per enum key_alg. */
 #define FORGE_ALGS (KEY_EDDSA + 1)

@@ -21,7 +21,7 @@
     } while (0)
 #define ck_ok(call) ck_err(call, ERR_OK)
 
-/* The address of a new, empty database; PostgreSQL's is a schema of the server that tests/check.sh started. Owned by support. */
+/* The address of a new, empty database; for PostgreSQL a schema on the server of tests/check.sh. Owned by support. */
 const char *support_db_url(int engine);
 
 /* A new database with the whole schema; freed by the test with db_free(). */

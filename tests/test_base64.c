@@ -123,7 +123,7 @@ START_TEST(gives_back_every_length)
 }
 END_TEST
 
-/* What decodes is the one spelling of its bytes: every text of up to three characters that is accepted encodes to itself. */
+/* What decodes is the one spelling of its bytes: each accepted text of up to three characters encodes to itself. */
 START_TEST(accepts_one_spelling_only)
 {
     size_t accepted = 0;

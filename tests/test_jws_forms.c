@@ -8,7 +8,10 @@
 #include "tests/forge.h"
 #include "tests/support.h"
 
-/* Tokens that are formed otherwise than RFC 7515 section 3.1 wants them, most of them with a genuine signature over exactly these characters. */
+/*
+ * Tokens that are formed otherwise than RFC 7515 section 3.1 wants them, most of them with a genuine signature over
+ * exactly these characters.
+ */
 
 #define COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
 

@@ -11,8 +11,8 @@
 #include "tests/support.h"
 
 /*
- * Public test vectors. Their tokens have string kids and payloads that are not claims, so they run against one given key;
- * that jws_verify() refuses their kids is checked beside it.
+ * Public test vectors. Their tokens have string kids and payloads that are not claims, so they run against one given
+ * key; that jws_verify() refuses their kids is checked beside it.
  */
 
 /* Wycheproof's cases that are not run, each for its reason. */
@@ -62,8 +62,8 @@ static json_t *load(const char *name)
 }
 
 /*
- * The alg that a group's key is pinned to. The file says PS256 for the key of RFC 7520 figure 20, whose token and text say PS384; and
- * ES521, which does not exist, for figure 27. EC keys need no name: the curve decides.
+ * The alg that a group's key is pinned to. The file says PS256 for the key of RFC 7520 figure 20, whose token and text
+ * say PS384; and ES521, which does not exist, for figure 27. EC keys need no name: the curve decides.
  */
 static enum key_alg pinned_alg(const json_t *group, const json_t *jwk)
 {

@@ -304,7 +304,9 @@ static void *swap(void *arg)
     return NULL;
 }
 
-/* However often the file and the link are swapped: a whole file from inside, never one from outside, never a mixture. */
+/*
+ * However often the file and the link are swapped: a whole file from inside, never one from outside, never a mixture.
+ */
 START_TEST(swapping_files_while_reading_gives_whole_files_from_inside)
 {
     if (_i == 1)

@@ -18,7 +18,7 @@
 #include "tests/ring.h"
 #include "tests/support.h"
 
-/* Which files are keys, which key has which id, which one signs. What goes wrong with files is in test_keyring_faults.c. */
+/* Which files are keys, which key has which id, which one signs. Faults of files: test_keyring_faults.c. */
 
 START_TEST(every_matching_file_is_a_key_and_the_highest_signs)
 {

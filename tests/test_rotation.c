@@ -18,8 +18,9 @@
 #include "tests/support.h"
 
 /*
- * The storm: three threads sign and three verify, while an operator adds, activates, breaks, repairs and removes key files as fast as they are
- * taken up. A token must verify as long as the file of its kid has been there, good or bad; and always with the key that its kid names.
+ * The storm: three threads sign and three verify, while an operator adds, activates, breaks, repairs and removes key
+ * files as fast as they are taken up. A token must verify as long as the file of its kid has been there, good or bad;
+ * and always with the key that its kid names.
  */
 #define ROTATIONS 1000
 #define SIGNERS 3
@@ -27,7 +28,7 @@
 #define KIDS 8
 #define TOKENS 64
 
-/* Odd: the file of this kid is there, and a set that has its key is published. Each removal and each addition counts one up. */
+/* Odd: the file of this kid is there, and a set with its key is published. Each removal and addition adds one. */
 static _Atomic unsigned state[KIDS];
 
 static struct token {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The floor that verify is measured against: libmicrohttpd alone, answering 200 with an empty body. Same loop and same number of
- * threads as the server: bench_bare THREADS. Prints its port and runs until its stdin closes.
+ * The floor that verify is measured against: libmicrohttpd alone, answering 200 with an empty body. Same loop and same
+ * number of threads as the server: bench_bare THREADS. Prints its port and runs until its stdin closes.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What signing and verifying a token costs beside the bare EVP call for the same bytes with a prepared context, and beside libjwt.
- * CPU time of the thread, all operations in turn in each round, medians of the rounds. A ratio is bare / ours: 1.00 is no cost at all.
+ * What signing and verifying a token costs beside the bare EVP call for the same bytes with a prepared context, and
+ * beside libjwt. CPU time of the thread, all operations in turn in each round, medians of the rounds. A ratio is bare /
+ * ours: 1.00 is no cost at all.
  *   bench_jws [--json FILE]
  */
 #include <jansson.h>

@@ -5,7 +5,10 @@
 
 #include "lib/base64.h"
 
-/* What decodes, encodes back to the same characters; what does not, has its fault inside. And every byte string survives the way there and back. */
+/*
+ * What decodes, encodes back to the same characters; what does not, has its fault inside. And every byte string
+ * survives the way there and back.
+ */
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -11,8 +11,9 @@
 #include "lib/mem.h"
 
 /*
- * A token that verifies has two dots, a payload that encodes back to the same characters, and a header that names the algorithm of the key that
- * verified it; and it verifies against that key alone. Signatures by these keys are in the corpus, so mutations start from tokens that pass.
+ * A token that verifies has two dots, a payload that encodes back to the same characters, and a header that names the
+ * algorithm of the key that verified it; and it verifies against that key alone. Signatures by these keys are in the
+ * corpus, so mutations start from tokens that pass.
  */
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

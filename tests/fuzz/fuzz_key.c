@@ -11,8 +11,8 @@
 #include "lib/mem.h"
 
 /*
- * A file that is accepted is a key that signs, verifies what it signed, and describes itself without private members. Input that begins as a
- * DER SEQUENCE is wrapped in each label, so that mutations need not get through base64.
+ * A file that is accepted is a key that signs, verifies what it signed, and describes itself without private members.
+ * Input that begins as a DER SEQUENCE is wrapped in each label, so that mutations need not get through base64.
  */
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -185,7 +185,8 @@ static void settle(struct call *c, enum err e)
     if (e != ERR_OK) {
         call_error(c, e);
         if (err_status(e) >= 500 && e != ERR_BUSY)
-            log_error("request failed", LOG_STR("error", err_name(e)), LOG_STR("text", err_text(e)),
+            log_error("request failed", LOG_STR("method", c->method), LOG_STR("path", c->path),
+                      LOG_STR("error", err_name(e)), LOG_STR("text", c->why != NULL ? c->why : err_text(e)),
                       LOG_STR("request_id", call_request_id(c)));
     }
     if (c->status == 401 && c->route != NULL && c->route->access != ANYONE)

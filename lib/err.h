@@ -40,7 +40,7 @@
     X(TOKEN_INVALID, 401, "invalid jwt")                                                                               \
     X(UNAUTHORIZED, 401, "unauthorized")                                                                               \
     X(FORBIDDEN, 403, "unauthorized")                                                                                  \
-    X(FORWARDED, 500, "internal error") /* X-Forwarded-Uri or X-Forwarded-Method missing */                            \
+    X(FORWARDED, 500, "the gateway must send X-Forwarded-Method, and X-Forwarded-Uri with a path of three parts")      \
     /* users and passwords: contract/useradm 5 */                                                                      \
     X(INVALID, 400, "invalid value") /* the text names the field */                                                    \
     X(PASSWORD_SHORT, 422, "password: must be minimum 8 characters long")                                              \

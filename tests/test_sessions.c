@@ -249,6 +249,22 @@ START_TEST(verify_needs_the_forwarded_request)
 }
 END_TEST
 
+START_TEST(a_500_tells_the_operator_what_the_client_does_not_see)
+{
+    fixture_init(&f, _i);
+    AUTO(mem_free) char *bearer = fixture_login(&f);
+    AUTO(fixture_free) struct call *c = fixture_call(&f, "GET", VERIFY);
+    c->header[CALL_AUTHORIZATION] = bearer;
+    support_log_capture();
+    ck_assert_int_eq(fixture_run(c), 500);
+    expect_error(c, "internal error");
+    AUTO(mem_free) char *log = support_log();
+    ck_assert_ptr_nonnull(
+        strstr(log, "request failed method=GET path=" VERIFY " error=FORWARDED text=\"the gateway must"));
+    fixture_release(&f);
+}
+END_TEST
+
 START_TEST(verify_explains_what_is_wrong_with_the_credential)
 {
     static const struct {
@@ -493,6 +509,7 @@ static Suite *suite(void)
     tcase_add_loop_test(tc, content_type_counts_only_with_a_body, 0, SUPPORT_ENGINES);
     tcase_add_loop_test(tc, verify_answers_200_with_nothing, 0, SUPPORT_ENGINES);
     tcase_add_loop_test(tc, a_warm_verify_stays_on_the_io_thread, 0, SUPPORT_ENGINES);
+    tcase_add_test(tc, a_500_tells_the_operator_what_the_client_does_not_see);
     tcase_add_loop_test(tc, verify_needs_the_forwarded_request, 0, SUPPORT_ENGINES);
     tcase_add_loop_test(tc, verify_explains_what_is_wrong_with_the_credential, 0, SUPPORT_ENGINES);
     tcase_add_loop_test(tc, the_cookie_counts_only_without_the_header, 0, SUPPORT_ENGINES);

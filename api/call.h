@@ -33,8 +33,9 @@ enum call_header {
 #define CALL_PARAMS_MAX 3
 
 /*
- * One HTTP request and its reply, knowing nothing of sockets. The front (api/server.c, or a test) fills in the request, the router runs it, the
- * front sends the reply and releases the call. Text of the request is borrowed from the front and stays for the life of the call.
+ * One HTTP request and its reply, knowing nothing of sockets. The front (api/server.c, or a test) fills in the request,
+ * the router runs it, the front sends the reply and releases the call. Text of the request is borrowed from the front
+ * and stays for the life of the call.
  */
 struct call {
     /* the request */
@@ -101,12 +102,15 @@ void call_header(struct call *c, const char *name, const char *value);
 enum err call_fail(struct call *c, enum err e, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 /*
- * Make the error reply {"error": text, "request_id": id} (contract/useradm 1.1). A 500 says "internal error" whatever its text.
- * 401s of the identity step get WWW-Authenticate from the router, 503 gets Retry-After here.
+ * Make the error reply {"error": text, "request_id": id} (contract/useradm 1.1). A 500 says "internal error" whatever
+ * its text. 401s of the identity step get WWW-Authenticate from the router, 503 gets Retry-After here.
  */
 void call_error(struct call *c, enum err e);
 
-/* The body as a JSON object (json_parse_body). ERR_JSON, with the decoder's text as the reply's: prefix "failed to decode ...: " when prefix is not NULL. */
+/*
+ * The body as a JSON object (json_parse_body). ERR_JSON, with the decoder's text as the reply's: prefix "failed to
+ * decode ...: " when prefix is not NULL.
+ */
 enum err call_body(struct call *c, const char *prefix, json_t **out);
 
 #endif

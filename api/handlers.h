@@ -6,8 +6,8 @@
 #include "lib/err.h"
 
 /*
- * What the rows of routes.c call. Each reads its parameters or body, calls auth/, and makes the reply; the router turns an error into one.
- * The contract section is in the comment of each.
+ * What the rows of routes.c call. Each reads its parameters or body, calls auth/, and makes the reply; the router turns
+ * an error into one. The contract section is in the comment of each.
  */
 
 /* sessions.c */

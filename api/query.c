@@ -15,7 +15,7 @@ static int hex(char ch)
     return at != NULL ? (int)((at - digits) % 16) : -1;
 }
 
-/* Decode len characters to out, which has room for them and a NUL. Returns where a wrong escape stands, NULL for nowhere. */
+/* Decode len characters to out, which has room for them and a NUL. Returns where a wrong escape stands, or NULL. */
 static const char *decode(const char *text, size_t len, bool is_form, char *out)
 {
     const char *end = text + len;

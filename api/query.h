@@ -18,14 +18,17 @@ struct query {
     size_t n;
 };
 
-/* Parse the call's query as a form ('+' is a space). ERR_BAD_REQUEST with the contract's text (contract/useradm 1.2, GET users) */
+/*
+ * Parse the call's query as a form ('+' is a space). ERR_BAD_REQUEST with the contract's text (contract/useradm 1.2,
+ * GET users)
+ */
 enum err query_parse(struct call *c, struct query *out);
 void query_release(struct query *query);
 
 /* The first value of a name; NULL when it is absent. */
 const char *query_value(const struct query *query, const char *name);
 
-/* Decode len characters of a path segment, where '+' is itself; NULL when an escape is wrong or gives a NUL. The caller frees it. */
+/* Decode a path segment, where '+' is itself; NULL when an escape is wrong or gives a NUL. The caller frees it. */
 char *query_decode_segment(const char *text, size_t len);
 
 #endif

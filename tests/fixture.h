@@ -9,7 +9,7 @@
 #include "keystore/keyring.h"
 #include "tests/support.h"
 
-/* A whole service without sockets: a directory with one ES256 key (kid 1), a database, an issuer, and the user below. */
+/* A whole service without sockets: a directory with an ES256 key (kid 1), a database, an issuer, the user below. */
 #define FIXTURE_EMAIL "alice@example.com"
 #define FIXTURE_PASSWORD "correct horse"
 #define FIXTURE_BASIC "Basic YWxpY2VAZXhhbXBsZS5jb206Y29ycmVjdCBob3JzZQ=="
@@ -43,7 +43,7 @@ const char *fixture_header(const struct call *c, const char *name);
 
 void fixture_free(struct call **c);
 
-/* fixture_call() and fixture_run() in one, with this Authorization (may be NULL) and as a gateway would ask; checks the status. */
+/* Ask as a gateway would, with this Authorization (may be NULL), and check the status. */
 struct call *fixture_get(struct fixture *f, const char *path, const char *authorization, int status);
 
 /* The same when nothing but the status matters. */

@@ -30,7 +30,7 @@ FUZZERS = $(patsubst tests/fuzz/%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 REPLAYS = $(patsubst %,$(B)/tests/fuzz/%_replay,$(FUZZERS))
 BENCHES = $(patsubst tests/bench/%.c,$(B)/bench/%,$(sort $(wildcard tests/bench/bench_*.c)))
 
-.PHONY: all tests run check bench lint fmt asan tsan valgrind fuzz cover install clean deps deps-test help
+.PHONY: all tests run check bench lint fmt asan tsan valgrind fuzz cover install clean deps deps-test help always
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -54,6 +54,11 @@ $(B)/%.o: %.c
 	$(Q)mkdir -p $(@D); $(COMPILE) -o $@ $<
 
 $(B)/cmd/version.o: COMPILE += -DMINTD_VERSION='"$(VERSION)"'
+$(B)/cmd/version.o: $(B)/version
+
+# touched only when the text is another one
+$(B)/version: always
+	$(Q)mkdir -p $(@D); v='$(VERSION)'; [ "$$(cat $@ 2>/dev/null)" = "$$v" ] || echo "$$v" >$@
 
 $(B)/migrations.o: $(B)/migrations.c
 	$(Q)$(COMPILE) -o $@ $<
@@ -144,7 +149,7 @@ install: all
 	ln -sf mintd $(DESTDIR)$(PREFIX)/bin/useradm
 	ln -sf mintd $(DESTDIR)$(PREFIX)/bin/deviceauth
 
-## make clean
+## make clean       remove ./build; ./run stays
 clean:
 	rm -rf build
 

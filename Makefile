@@ -20,6 +20,8 @@ SANITIZE = $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-fra
 COMPILE = $(CC) -std=gnu2x -I. $(WARN) $(CFLAGS) $(HARDEN) $(SANITIZE) $(shell pkg-config --cflags $(PKGS)) -MMD -MP -c
 LINK    = $(CC) $(CFLAGS) $(SANITIZE) -pie -Wl,-z,relro,-z,now -pthread
 LIBS    = $(shell pkg-config --libs $(PKGS))
+# a second make, after `deps`: on all cores unless -j was given
+SUB     = --no-print-directory $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc))
 Q       = $(if $(V),,@)
 say     = $(if $(V),,@printf '  %-6s %s\n' $(1) $(2))
 
@@ -30,7 +32,7 @@ FUZZERS = $(patsubst tests/fuzz/%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 REPLAYS = $(patsubst %,$(B)/tests/fuzz/%_replay,$(FUZZERS))
 BENCHES = $(patsubst tests/bench/%.c,$(B)/bench/%,$(sort $(wildcard tests/bench/bench_*.c)))
 
-.PHONY: all tests run check bench lint fmt asan tsan valgrind fuzz cover install clean deps deps-test help always
+.PHONY: all tests run check bench lint fmt asan tsan valgrind fuzz cover install clean deps deps-run deps-test help always
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -92,20 +94,22 @@ deps:
 	@tests/deps.sh build
 deps-test:
 	@tests/deps.sh test
+deps-run:
+	@tests/deps.sh run
 
 ## make run         keys, database, a first user, and a server on SQLite in ./run
-run: deps
-	@$(MAKE) --no-print-directory all
+run: deps-run
+	@$(MAKE) $(SUB) all
 	@tests/run_demo.sh $(B)
 
 ## make check       every test; make check T=test_jws for one
 check: deps-test
-	@$(MAKE) --no-print-directory all tests
+	@$(MAKE) $(SUB) all tests
 	@tests/check.sh $(B) $(T)
 
 ## make bench       the ratios of README, measured here and now; WHAT=jws or verify for a part
 bench: deps-test
-	@$(MAKE) --no-print-directory all $(BENCHES)
+	@$(MAKE) $(SUB) all $(BENCHES)
 	@tests/bench/run.sh $(B) $(WHAT)
 
 ## make lint        layer rules, format, clang-tidy, shellcheck
@@ -118,20 +122,20 @@ fmt:
 
 ## make asan tsan   the whole test run under ASan and UBSan; the threaded tests under TSan
 asan: deps-test
-	@$(MAKE) --no-print-directory B=$(B)/asan CC=clang SAN=address,undefined all tests
+	@$(MAKE) $(SUB) B=$(B)/asan CC=clang SAN=address,undefined all tests
 	@tests/check.sh $(B)/asan $(T)
 tsan: deps-test
-	@$(MAKE) --no-print-directory B=$(B)/tsan CC=clang SAN=thread tests
+	@$(MAKE) $(SUB) B=$(B)/tsan CC=clang SAN=thread tests
 	@tests/check.sh $(B)/tsan --threaded $(T)
 
 ## make valgrind    the unit tests without leaks
 valgrind: deps-test
-	@$(MAKE) --no-print-directory all tests
+	@$(MAKE) $(SUB) all tests
 	@tests/check.sh $(B) --valgrind $(T)
 
 ## make fuzz        each libFuzzer target for SECONDS (60)
 fuzz: deps-test
-	@$(MAKE) --no-print-directory B=$(B)/fuzz CC=clang SAN=fuzzer-no-link,address,undefined fuzzers
+	@$(MAKE) $(SUB) B=$(B)/fuzz CC=clang SAN=fuzzer-no-link,address,undefined fuzzers
 	@tests/fuzz/run.sh $(B)/fuzz $(or $(SECONDS),60)
 fuzzers: $(patsubst %,$(B)/fuzz_bin/%,$(FUZZERS))
 $(B)/fuzz_bin/%: $(B)/tests/fuzz/%.o $(B)/libmintd.a
@@ -139,7 +143,7 @@ $(B)/fuzz_bin/%: $(B)/tests/fuzz/%.o $(B)/libmintd.a
 
 ## make cover       line and branch coverage of the test run
 cover: deps-test
-	@$(MAKE) --no-print-directory B=$(B)/cover CFLAGS="-O0 -g --coverage" all tests
+	@$(MAKE) $(SUB) B=$(B)/cover CFLAGS="-O0 -g --coverage" all tests
 	@tests/check.sh $(B)/cover
 	@gcovr --root . --filter '(lib|keystore|auth|api|cmd)/' --object-directory $(B)/cover --print-summary
 

@@ -1,16 +1,19 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Install the Debian packages that the build (deps.sh build) or the tests as well (deps.sh test) need and that are missing.
+# Install the Debian packages that are missing: what the build needs (deps.sh build), what the calls that `make run` prints need too
+# (deps.sh run), or what the tests need too (deps.sh test).
 set -eu
 
 build='gcc libc6-dev pkg-config libmicrohttpd-dev libssl-dev libjansson-dev libpcre2-dev libpq-dev libsqlite3-dev libyaml-dev libcrypt-dev uthash-dev'
-test='check libjwt-dev postgresql postgresql-client curl jq openssl sqlite3 nginx-light python3 strace faketime wrk valgrind
+run=curl
+test='check libjwt-dev postgresql postgresql-client jq openssl sqlite3 nginx-light python3 strace faketime wrk valgrind
       clang clang-format clang-tidy llvm libclang-rt-14-dev shellcheck gcovr util-linux'
 
 case ${1:-} in
 build) want=$build ;;
-test) want="$build $test" ;;
-*) echo "usage: deps.sh build|test" >&2; exit 2 ;;
+run) want="$build $run" ;;
+test) want="$build $run $test" ;;
+*) echo "usage: deps.sh build|run|test" >&2; exit 2 ;;
 esac
 
 missing=

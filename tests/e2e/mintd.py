@@ -23,6 +23,9 @@ POSTGRES = os.environ.get("MINTD_TEST_POSTGRES")
 ENGINES = ("sqlite", "postgres")
 DEADLINE = 20.0  # seconds that anything may take; nothing waits that long when all is well
 
+# A shell that runs the tests in the background has them ignore it, and their programs would too.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 USERADM = "/api/management/v1/useradm"
 INTERNAL = "/api/internal/v1/useradm"
 

@@ -123,9 +123,13 @@ done
 jobs_max=1
 [ "$mode" = valgrind ] && jobs_max=$(nproc)
 for t in "${units[@]}"; do
+    if [ "$jobs_max" -eq 1 ]; then
+        exec_unit "$t" # in the foreground, where ^C reaches it
+        report_unit "$t"
+        continue
+    fi
     while [ "$(jobs -rp | wc -l)" -ge "$jobs_max" ]; do wait -n; done
     exec_unit "$t" &
-    [ "$jobs_max" -gt 1 ] || { wait; report_unit "$t"; }
 done
 wait
 [ "$jobs_max" -gt 1 ] && for t in "${units[@]}"; do report_unit "$t"; done

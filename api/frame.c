@@ -73,7 +73,7 @@ static enum framing framing(const char *name, size_t len)
     }
 }
 
-/* Blanks apart, neither a field's value nor the target has any (RFC 9110 section 5.5): a bare CR ends a line for some. */
+/* A field's value and the target have none but tabs (RFC 9110 section 5.5): to some a bare CR ends a line. */
 static bool has_control(const char *s, size_t len)
 {
     for (size_t i = 0; i < len; i++)

@@ -21,13 +21,13 @@ enum config_type {
 struct config_key {
     const char *section; /* "" for the top level, "useradm" */
     const char *name;    /* in upper case behind MINTD_ or USERADM_ it is the environment's name */
-    enum config_type type;
     size_t offset;
-    const char *initial; /* the default, as text */
-    const char *linked;  /* the default under the name useradm; NULL: the same */
+    enum config_type type;
     int64_t min, max;    /* of a number; min 1 of a text: not empty */
-    const char *choices; /* "text|json" */
+    const char *initial; /* the default, as text */
     const char *help;    /* NULL: another name of a key that is shown already */
+    const char *linked;  /* the default under the name useradm; NULL: the same */
+    const char *choices; /* "text|json" */
 };
 
 /* Every key there is; a NULL name ends it. */

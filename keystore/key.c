@@ -35,16 +35,24 @@ enum { ALGS = sizeof rows / sizeof *rows };
 enum { NUMBER_MAX = 1024, ED25519_SIZE = 32 };
 
 /* What key_generate() can make, in the terms of EVP_PKEY_Q_keygen(). */
-static const struct kind {
+struct kind {
     const char *type;
     const char *algorithm;
     size_t bits;
     const char *group;
-} kinds[] = {
-    {"rsa2048", "RSA", 2048, NULL},          {"rsa3072", "RSA", 3072, NULL},   {"rsa4096", "RSA", 4096, NULL},
-    {"es256", "EC", 0, SN_X9_62_prime256v1}, {"es384", "EC", 0, SN_secp384r1}, {"es512", "EC", 0, SN_secp521r1},
-    {"ed25519", "ED25519", 0, NULL},
 };
+
+/* clang-format off */
+static const struct kind kinds[] = {
+    {"rsa2048", "RSA",     2048, NULL},
+    {"rsa3072", "RSA",     3072, NULL},
+    {"rsa4096", "RSA",     4096, NULL},
+    {"es256",   "EC",      0,    SN_X9_62_prime256v1},
+    {"es384",   "EC",      0,    SN_secp384r1},
+    {"es512",   "EC",      0,    SN_secp521r1},
+    {"ed25519", "ED25519", 0,    NULL},
+};
+/* clang-format on */
 
 static void number_free(BIGNUM **number)
 {

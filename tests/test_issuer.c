@@ -556,6 +556,18 @@ START_TEST(the_use_of_a_named_token_is_noted_now_and_then)
 }
 END_TEST
 
+START_TEST(a_use_that_cannot_be_noted_hurts_nobody)
+{
+    begin(_i, &usual);
+    struct issuer_token token = alive_token("ci");
+    run(_i == 0 ? "CREATE TRIGGER no_room BEFORE UPDATE ON tokens BEGIN SELECT RAISE(ABORT, 'no room'); END"
+                : "ALTER TABLE tokens ADD CONSTRAINT no_room CHECK (last_used_ms IS NULL)",
+        DB_ARGS());
+    ck_ok(issuer_alive(issuer, &token, true));
+    ck_assert_int_eq(last_used(), -1);
+}
+END_TEST
+
 START_TEST(the_use_of_other_tokens_is_not_noted)
 {
     begin(_i, &usual);
@@ -691,6 +703,7 @@ static Suite *suite(void)
     tcase_add_loop_test(tc, a_revocation_elsewhere_counts_within_half_a_second, 0, SUPPORT_ENGINES);
     tcase_add_loop_test(tc, a_row_can_expire_before_its_token, 0, SUPPORT_ENGINES);
     tcase_add_loop_test(tc, the_use_of_a_named_token_is_noted_now_and_then, 0, SUPPORT_ENGINES);
+    tcase_add_loop_test(tc, a_use_that_cannot_be_noted_hurts_nobody, 0, SUPPORT_ENGINES);
     tcase_add_loop_test(tc, the_use_of_other_tokens_is_not_noted, 0, SUPPORT_ENGINES);
     tcase_add_loop_test(tc, a_sweep_deletes_what_expired_in_batches, 0, SUPPORT_ENGINES);
     tcase_add_test(tc, its_parts_are_given_back);

@@ -762,6 +762,62 @@ START_TEST(cuts_a_client_that_drips_its_body)
 }
 END_TEST
 
+START_TEST(cuts_a_client_that_says_nothing)
+{
+    config.header_timeout_ms = 300;
+    start();
+    long before = metric("mintd_deadline_kills_total{phase=\"headers\"} ");
+    struct wire *w = wire_open(port);
+    ck_assert(wire_ends(w));
+    ck_assert_int_eq(metric("mintd_deadline_kills_total{phase=\"headers\"} "), before + 1);
+    wire_close(w);
+}
+END_TEST
+
+/* A chunk of 2^64 - 1 bytes is announced, and only the limit on time ends it. */
+START_TEST(cuts_a_client_whose_chunk_never_ends)
+{
+    config.body_timeout_ms = 300;
+    start();
+    long before = metric("mintd_deadline_kills_total{phase=\"body\"} ");
+    struct wire *w = wire_open(port);
+    wire_send(w, POST_WITH("Transfer-Encoding: chunked\r\n") "ffffffffffffffff\r\nabc");
+    ck_assert(wire_ends(w));
+    ck_assert_int_eq(metric("mintd_deadline_kills_total{phase=\"body\"} "), before + 1);
+    ck_assert_int_eq(atomic_load(&done_count), 0);
+    wire_close(w);
+}
+END_TEST
+
+#define SLOW 100
+
+/* Half of them stop in the head, half in the body; somebody else is served all the time until all of them are cut. */
+START_TEST(serves_others_while_many_are_slow)
+{
+    config.header_timeout_ms = 2000;
+    config.body_timeout_ms = 2000;
+    start();
+    struct wire *slow[SLOW];
+    for (size_t i = 0; i < SLOW; i++) {
+        slow[i] = wire_open(port);
+        wire_send(slow[i], i % 2 == 0 ? "GET /ok HTTP/1.1\r\nHost: x\r\nX: " : POST_WITH("Content-Length: 9\r\n") "ab");
+    }
+    struct wire *good = wire_open(port);
+    int served = 0;
+    for (int64_t end = wire_now_ms() + WIRE_PATIENCE_MS; metric("mintd_connections ") > 1;) {
+        ck_assert_int_eq(wire_ask(good, GET_WITH("")).status, 200);
+        served += metric("mintd_connections ") == SLOW + 1;
+        ck_assert_int_lt(wire_now_ms(), end);
+    }
+    ck_assert_int_gt(served, 0);
+    for (size_t i = 0; i < SLOW; i++) {
+        ck_assert(wire_ends(slow[i]));
+        wire_close(slow[i]);
+    }
+    wire_close(good);
+}
+END_TEST
+
 START_TEST(cuts_a_client_that_does_not_take_its_reply)
 {
     config.body_timeout_ms = 300;
@@ -1171,6 +1227,9 @@ static Suite *suite(void)
     tcase_add_test(tc, cuts_a_client_that_drips_its_headers);
     tcase_add_test(tc, cuts_a_client_that_drips_its_second_request);
     tcase_add_test(tc, cuts_a_client_that_drips_its_body);
+    tcase_add_test(tc, cuts_a_client_that_says_nothing);
+    tcase_add_test(tc, cuts_a_client_whose_chunk_never_ends);
+    tcase_add_test(tc, serves_others_while_many_are_slow);
     tcase_add_test(tc, cuts_a_client_that_does_not_take_its_reply);
     tcase_add_test(tc, sends_a_large_reply_whole);
     tcase_add_test(tc, closes_an_idle_connection);

@@ -50,3 +50,13 @@ void rand_uuid(char out[RAND_UUID_SIZE])
     }
     *p = '\0';
 }
+
+bool rand_is_uuid(const char *text)
+{
+    for (size_t i = 0; i < RAND_UUID_SIZE - 1; i++) {
+        bool is_dash = i == 8 || i == 13 || i == 18 || i == 23;
+        if (text[i] == '\0' || strchr(is_dash ? "-" : "0123456789abcdef", text[i]) == NULL)
+            return false;
+    }
+    return text[RAND_UUID_SIZE - 1] == '\0';
+}

@@ -2,6 +2,7 @@
 #ifndef LIB_RAND_H
 #define LIB_RAND_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* Fill out with len unpredictable bytes; aborts when the system cannot give any. */
@@ -12,5 +13,8 @@ void rand_bytes(void *out, size_t len);
 
 /* Write a random UUID in lower case (RFC 9562 section 5.4, version 4). */
 void rand_uuid(char out[RAND_UUID_SIZE]);
+
+/* Whether text has the form that rand_uuid() writes. */
+bool rand_is_uuid(const char *text);
 
 #endif

@@ -104,6 +104,23 @@ START_TEST(uuids_are_version_4_and_differ)
 }
 END_TEST
 
+START_TEST(a_uuid_is_known_by_its_form)
+{
+    static const char *const others[] = {"",
+                                         "f54ef50c-9c1e-4b7a-8a57-0c2b1d3e4f5",
+                                         "f54ef50c-9c1e-4b7a-8a57-0c2b1d3e4f5a0",
+                                         "f54ef50c-9c1e-4b7a-8a57-0c2b1d3e4f5A",
+                                         "f54ef50c09c1e-4b7a-8a57-0c2b1d3e4f5a",
+                                         "f54ef50c-9c1e-4b7a-8a57-0c2b1d3e4f5-",
+                                         "f54ef50c-9c1e-4b7a-8a57-0c2b1d3e4f5\xff"};
+    char uuid[RAND_UUID_SIZE];
+    rand_uuid(uuid);
+    ck_assert(rand_is_uuid(uuid));
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        ck_assert(!rand_is_uuid(others[i]));
+}
+END_TEST
+
 static void *collect_uuids(void *out)
 {
     for (size_t i = 0; i < 1000; i++)
@@ -161,6 +178,7 @@ static Suite *suite(void)
     tcase_add_test(tc, a_stopped_clock_gives_its_time);
     tcase_add_test(tc, writes_times_as_the_contract_shows_them);
     tcase_add_test(tc, uuids_are_version_4_and_differ);
+    tcase_add_test(tc, a_uuid_is_known_by_its_form);
     tcase_add_test(tc, threads_never_share_a_uuid);
     tcase_add_test(tc, strings_are_copied_printed_and_wiped);
     tcase_add_test_raise_signal(tc, an_impossible_allocation_aborts, 6);

@@ -33,22 +33,6 @@ static size_t put_escape(const char *p, char *out)
     return 0;
 }
 
-/* These characters stand only inside strings in a JSON text, so the text can be rewritten without parsing it. */
-static char *escape_unsafe(const char *text)
-{
-    char *out = mem_calloc(strlen(text) * 6 + 1, 1);
-    char *end = out;
-    while (*text != '\0') {
-        size_t taken = put_escape(text, end);
-        end += taken > 0 ? 6 : 1;
-        if (taken == 0)
-            end[-1] = *text;
-        text += taken > 0 ? taken : 1;
-    }
-    *end = '\0';
-    return out;
-}
-
 static const char *type_name(const json_t *json)
 {
     static const char *const names[] = {
@@ -115,14 +99,30 @@ json_t *json_member(const json_t *object, const char *name)
     return json_is_null(value) ? NULL : value;
 }
 
+char *json_escape(const char *text)
+{
+    if (strpbrk(text, "<>&\xe2") == NULL)
+        return mem_strdup(text);
+    /* these characters stand only inside strings in a JSON text, so the text can be rewritten without parsing it */
+    char *out = mem_calloc(strlen(text) * 6 + 1, 1);
+    char *end = out;
+    while (*text != '\0') {
+        size_t taken = put_escape(text, end);
+        end += taken > 0 ? 6 : 1;
+        if (taken == 0)
+            end[-1] = *text;
+        text += taken > 0 ? taken : 1;
+    }
+    *end = '\0';
+    return out;
+}
+
 char *json_wire(const json_t *json)
 {
     char *text = json_dumps(json, JSON_COMPACT | JSON_ENCODE_ANY);
     if (text == NULL)
         abort();
-    if (strpbrk(text, "<>&\xe2") == NULL)
-        return text;
-    char *safe = escape_unsafe(text);
+    char *safe = json_escape(text);
     free(text);
     return safe;
 }

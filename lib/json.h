@@ -30,8 +30,11 @@ enum err json_parse_body(const char *text, size_t len, char why[JSON_WHY_SIZE], 
 /* The member called name in any letter case, borrowed; NULL when it is absent or null. An exact match goes first. */
 json_t *json_member(const json_t *object, const char *name);
 
+/* A JSON text with < > & U+2028 U+2029 as \uXXXX and everything else as it is. The caller frees it. */
+char *json_escape(const char *text);
+
 /*
- * The wire form: compact, members in insertion order, and < > & U+2028 U+2029 as \uXXXX (contract/useradm 1.1).
+ * The wire form: compact, members in insertion order, and escaped as by json_escape() (contract/useradm 1.1).
  * The caller frees it.
  */
 char *json_wire(const json_t *json);

@@ -18,6 +18,12 @@ enum err sessions_verify(struct call *c); /* GET|POST auth/verify: useradm 4 */
 /* users.c */
 enum err users_get(struct call *c); /* GET users/{id}, users/me: useradm 1.2 */
 
+/* settings.c */
+enum err settings_show(struct call *c);        /* GET settings: useradm 1.2 */
+enum err settings_replace(struct call *c);     /* POST settings: useradm 1.2 */
+enum err settings_show_own(struct call *c);    /* GET settings/me: useradm 1.2 */
+enum err settings_replace_own(struct call *c); /* POST settings/me: useradm 1.2 */
+
 /* health.c */
 enum err health_alive(struct call *c);   /* GET alive: useradm 1.2 */
 enum err health_show(struct call *c);    /* GET health: useradm 1.2; a JSON detail for ?detail=1 */

@@ -12,6 +12,11 @@ const struct route routes[] = {
     {"POST",   M "/auth/logout",          MANAGEMENT, SIGNED,  LANE_DB,   true,  sessions_delete},
     {"GET",    M "/users/{id}",           MANAGEMENT, BEARER,  LANE_DB,   false, users_get},
 
+    {"GET",    M "/settings",             MANAGEMENT, BEARER,  LANE_DB,   false, settings_show},
+    {"POST",   M "/settings",             MANAGEMENT, BEARER,  LANE_DB,   true,  settings_replace},
+    {"GET",    M "/settings/me",          MANAGEMENT, BEARER,  LANE_DB,   false, settings_show_own},
+    {"POST",   M "/settings/me",          MANAGEMENT, BEARER,  LANE_DB,   true,  settings_replace_own},
+
     {"GET",    I "/auth/verify",          INTERNAL,   CHECKED, LANE_IO,   false, sessions_verify},
     {"POST",   I "/auth/verify",          INTERNAL,   CHECKED, LANE_IO,   false, sessions_verify},
     {"GET",    I "/alive",                INTERNAL,   ANYONE,  LANE_IO,   false, health_alive},

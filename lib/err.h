@@ -19,6 +19,7 @@
     X(BAD_REQUEST, 400, "bad request")                                                                                 \
     X(NOT_FOUND, 404, "not found")                                                                                     \
     X(METHOD, 405, "method not allowed")                                                                               \
+    X(ETAG, 412, "ETag doesn't match")                                                                                 \
     X(TOO_LARGE, 413, "http: request body too large")                                                                  \
     X(MEDIA_TYPE, 415, "Bad Content-Type, expected 'application/json'")                                                \
     X(NO_MEDIA_TYPE, 400, "Invalid value for Content-Type header: mime: no media type")                                \

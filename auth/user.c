@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "auth/claims.h"
 #include "auth/password.h"
@@ -208,6 +209,8 @@ enum err user_create(struct db *db, const struct user_new *new_user, char why[US
     const char *chosen = new_user->id != NULL && new_user->id[0] != '\0' ? new_user->id : uuid;
     const char *tenant = new_user->tenant != NULL ? new_user->tenant : "";
     TRY(user_check(new_user->email, new_user->password, why));
+    if (new_user->refuses_similar && is_similar(new_user->password, new_user->email))
+        return fail(ERR_PASSWORD_SIMILAR, why);
     TRY(check_id("id", chosen, why));
     TRY(check_id("tenant_id", tenant, why));
 
@@ -217,7 +220,9 @@ enum err user_create(struct db *db, const struct user_new *new_user, char why[US
     user->tenant_id = mem_strdup(tenant);
     user->email = lower(new_user->email);
     user->created_ms = user->updated_ms = now;
-    TRY(password_hash(new_user->password, new_user->cost, &user->password_hash));
+    user->password_hash = mem_strdup(new_user->password_hash);
+    if (user->password_hash == NULL)
+        TRY(password_hash(new_user->password, new_user->cost, &user->password_hash));
     TRY(user_db_insert(db, user));
     *id = MOVE(user->id);
     return ERR_OK;
@@ -241,7 +246,11 @@ enum err user_get_by_email(struct db *db, const char *tenant, const char *email,
 
 enum err user_list(struct db *db, const char *tenant, struct user ***out, size_t *n)
 {
-    return user_db_list(db, tenant, out, n);
+    if (is_utf8(tenant))
+        return user_db_list(db, tenant, out, n);
+    *out = NULL;
+    *n = 0;
+    return ERR_OK;
 }
 
 void user_list_free(struct user ***users, size_t n)
@@ -265,7 +274,7 @@ static enum err write_password(struct db *tx, void *arg)
     const struct new_password *new_password = arg;
     AUTO(mem_free) char *id = NULL;
     TRY(user_db_set_password(tx, new_password->tenant, new_password->email, new_password->hash, clock_ms(), &id));
-    return user_db_delete_tokens(tx, id);
+    return user_db_delete_tokens(tx, id, "");
 }
 
 enum err user_set_password(struct db *db, const char *tenant, const char *email, const char *password, int cost,
@@ -282,9 +291,77 @@ enum err user_set_password(struct db *db, const char *tenant, const char *email,
     return db_tx(db, write_password, &(struct new_password){.tenant = tenant, .email = address, .hash = hash});
 }
 
+/* Nobody changes another's password; one's own password and e-mail change only for who knows the password. */
+static enum err check_caller(const struct user_change *change, const struct user *user)
+{
+    if (strcmp(change->caller, user->id) != 0)
+        return change->password != NULL ? ERR_PASSWORD_FIXED : ERR_OK;
+    if (change->password == NULL && (change->email == NULL || strcasecmp(change->email, user->email) == 0))
+        return ERR_OK;
+    enum err e = password_check(change->current_password, user->password_hash);
+    return e == ERR_UNAUTHORIZED ? ERR_PASSWORD_CURRENT : e;
+}
+
+static bool is_similar_change(const struct user_change *change, const struct user *user)
+{
+    const char *email = change->email != NULL ? change->email : user->email;
+    if (change->password != NULL)
+        return is_similar(change->password, email) || is_similar(change->password, user->email);
+    return change->email != NULL && change->current_password[0] != '\0' && is_similar(change->current_password, email);
+}
+
+/* Turn the user that was read into the one to be written. */
+static enum err apply(const struct user_change *change, struct user *user)
+{
+    if (change->email != NULL) {
+        mem_free(&user->email);
+        user->email = lower(change->email);
+    }
+    user->updated_ms = clock_ms();
+    if (change->password == NULL)
+        return ERR_OK;
+    mem_wipe(&user->password_hash);
+    return password_hash(change->password, change->cost, &user->password_hash);
+}
+
+struct update {
+    const struct user *user;
+    const char *keep;
+};
+
+static enum err write_update(struct db *tx, void *arg)
+{
+    const struct update *update = arg;
+    TRY(user_db_update(tx, update->user));
+    return user_db_delete_tokens(tx, update->user->id, update->keep);
+}
+
+enum err user_update(struct db *db, const struct user_change *change, char why[USER_WHY_SIZE])
+{
+    TRY(user_check(change->email, change->password, why));
+    AUTO(user_free) struct user *user = NULL;
+    TRY(user_get(db, change->tenant, change->id, &user));
+    TRY(check_caller(change, user));
+    if (is_similar_change(change, user))
+        return fail(ERR_PASSWORD_SIMILAR, why);
+    TRY(apply(change, user));
+    enum err e = db_tx(db, write_update, &(struct update){.user = user, .keep = change->keep});
+    /* in PostgreSQL a user inserted meanwhile is met by the index of e-mails only: a constraint error */
+    if (e == ERR_DB)
+        TRY(user_db_check_email(db, user));
+    return e;
+}
+
 enum err user_delete(struct db *db, const char *tenant, const char *id)
 {
     if (!is_utf8(id) || !is_utf8(tenant))
         return ERR_USER_NOT_FOUND;
     return user_db_delete(db, tenant, id);
+}
+
+enum err user_revoke(struct db *db, const char *tenant, const char *id)
+{
+    if (!is_utf8(tenant) || (id != NULL && !is_utf8(id)))
+        return ERR_OK;
+    return id != NULL ? user_db_revoke(db, tenant, id) : user_db_revoke_tenant(db, tenant);
 }

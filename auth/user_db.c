@@ -4,7 +4,7 @@
 #include "lib/auto.h"
 #include "lib/mem.h"
 
-#define COLUMNS "id, tenant_id, email, password_hash, created_ms, updated_ms, login_ms"
+#define COLUMNS "id, tenant_id, email, password_hash, created_ms, updated_ms, login_ms, revision"
 
 static struct user *user_of(const struct db_rows *rows)
 {
@@ -17,6 +17,7 @@ static struct user *user_of(const struct db_rows *rows)
         .created_ms = db_rows_int(rows, 4),
         .updated_ms = db_rows_int(rows, 5),
         .login_ms = db_rows_int(rows, 6),
+        .revision = db_rows_int(rows, 7),
     };
     return user;
 }
@@ -83,10 +84,51 @@ enum err user_db_set_password(struct db *db, const char *tenant, const char *ema
     return ERR_OK;
 }
 
-enum err user_db_delete_tokens(struct db *db, const char *id)
+/* Why an update met no row. */
+static enum err explain_miss(struct db *db, const struct user *user)
 {
-    static const char sql[] = "DELETE FROM tokens WHERE user_id = $1";
-    return db_exec(db, sql, DB_ARGS(db_text(id)), NULL);
+    AUTO(user_free) struct user *now = NULL;
+    TRY(user_db_load(db, user->tenant_id, user->id, &now));
+    return now->revision != user->revision ? ERR_USER_CHANGED : ERR_EMAIL_TAKEN;
+}
+
+enum err user_db_update(struct db *db, const struct user *user)
+{
+    static const char sql[] = "UPDATE users SET email = $1, password_hash = $2, updated_ms = $3, "
+                              "revision = revision + 1 WHERE tenant_id = $4 AND id = $5 AND revision = $6 "
+                              "AND NOT EXISTS (SELECT 1 FROM users other WHERE other.email = $1 AND other.id <> $5)";
+    int64_t changed = 0;
+    TRY(db_exec(db, sql,
+                DB_ARGS(db_text(user->email), db_text(user->password_hash), db_int(user->updated_ms),
+                        db_text(user->tenant_id), db_text(user->id), db_int(user->revision)),
+                &changed));
+    return changed == 0 ? explain_miss(db, user) : ERR_OK;
+}
+
+enum err user_db_check_email(struct db *db, const struct user *user)
+{
+    static const char sql[] = "SELECT id FROM users WHERE email = $1 AND id <> $2";
+    AUTO(db_rows_free) struct db_rows *rows = NULL;
+    TRY(db_query(db, sql, DB_ARGS(db_text(user->email), db_text(user->id)), &rows));
+    return db_rows_count(rows) > 0 ? ERR_EMAIL_TAKEN : ERR_OK;
+}
+
+enum err user_db_delete_tokens(struct db *db, const char *id, const char *keep)
+{
+    static const char sql[] = "DELETE FROM tokens WHERE user_id = $1 AND id <> $2";
+    return db_exec(db, sql, DB_ARGS(db_text(id), db_text(keep)), NULL);
+}
+
+enum err user_db_revoke_tenant(struct db *db, const char *tenant)
+{
+    static const char sql[] = "DELETE FROM tokens WHERE tenant_id = $1";
+    return db_exec(db, sql, DB_ARGS(db_text(tenant)), NULL);
+}
+
+enum err user_db_revoke(struct db *db, const char *tenant, const char *id)
+{
+    static const char sql[] = "DELETE FROM tokens WHERE tenant_id = $1 AND user_id = $2";
+    return db_exec(db, sql, DB_ARGS(db_text(tenant), db_text(id)), NULL);
 }
 
 enum err user_db_delete(struct db *db, const char *tenant, const char *id)

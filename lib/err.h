@@ -48,7 +48,10 @@
     X(PASSWORD_LONG, 422, "password: must be no longer than 72 bytes")                                                 \
     X(PASSWORD_SIMILAR, 422, "password is too similar to the email")                                                   \
     X(PASSWORD_HASH, 500, "the password could not be hashed")                                                          \
+    X(PASSWORD_FIXED, 422, "password cannot be modified")                                                              \
+    X(PASSWORD_CURRENT, 422, "current password mismatch")                                                              \
     X(EMAIL_TAKEN, 422, "user with a given email already exists")                                                      \
+    X(USER_CHANGED, 409, "entity tag did not match any records") /* somebody else wrote it meanwhile */                \
     X(USER_NOT_FOUND, 404, "user not found")                                                                           \
     /* storage */                                                                                                      \
     X(DB, 500, "database error")                                                                                       \

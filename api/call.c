@@ -120,3 +120,13 @@ enum err call_body(struct call *c, const char *prefix, json_t **out)
         return call_fail(c, ERR_JSON, "%s%s%s", head, colon, why);
     return ERR_OK;
 }
+
+enum err call_string(struct call *c, const char *prefix, const json_t *body, const char *name, const char **out)
+{
+    const json_t *value = json_member(body, name);
+    if (value != NULL && !json_is_string(value))
+        return call_fail(c, ERR_JSON, "%s%sjson: field \"%s\" must be a string", prefix != NULL ? prefix : "",
+                         prefix != NULL ? ": " : "", name);
+    *out = value != NULL ? json_string_value(value) : "";
+    return ERR_OK;
+}

@@ -113,4 +113,7 @@ void call_error(struct call *c, enum err e);
  */
 enum err call_body(struct call *c, const char *prefix, json_t **out);
 
+/* A member of body as text, "" when it is absent or null; borrowed. ERR_JSON, as call_body(), when it is no string. */
+enum err call_string(struct call *c, const char *prefix, const json_t *body, const char *name, const char **out);
+
 #endif

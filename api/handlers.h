@@ -15,8 +15,19 @@ enum err sessions_create(struct call *c); /* POST auth/login: useradm 1.2 */
 enum err sessions_delete(struct call *c); /* POST auth/logout: useradm 1.2 */
 enum err sessions_verify(struct call *c); /* GET|POST auth/verify: useradm 4 */
 
-/* users.c */
-enum err users_get(struct call *c); /* GET users/{id}, users/me: useradm 1.2 */
+/* users.c: useradm 1.2, 5 and 6 */
+enum err users_list(struct call *c);      /* GET users, and tenants/{id}/users */
+enum err users_create(struct call *c);    /* POST users */
+enum err users_get(struct call *c);       /* GET users/{id}, users/me */
+enum err users_update(struct call *c);    /* PUT users/{id}, users/me */
+enum err users_update_me(struct call *c); /* PUT v2 users/me */
+enum err users_delete(struct call *c);    /* DELETE users/{id} */
+
+/* tenants.c: useradm 1.2, what other services ask for; nobody is authenticated */
+enum err tenants_create(struct call *c);        /* POST tenants */
+enum err tenants_create_user(struct call *c);   /* POST tenants/{id}/users */
+enum err tenants_delete_user(struct call *c);   /* DELETE tenants/{id}/users/{userid} */
+enum err tenants_delete_tokens(struct call *c); /* DELETE tokens */
 
 /* settings.c */
 enum err settings_show(struct call *c);        /* GET settings: useradm 1.2 */

@@ -32,6 +32,8 @@ struct issuer_config {
     int64_t lifetime_s;          /* of a login; > 0 */
     int64_t leeway_s;            /* 0..300 */
     int64_t sessions_max;        /* logins a user can have; 0: any number */
+    int64_t pats_max;            /* personal access tokens a user can have; 0: any number */
+    int64_t pat_lifetime_max_s;  /* of a personal access token that expires */
     int64_t last_used_every_s;   /* how often last_used of a personal access token is written; 0: never */
     size_t cache_entries;        /* tokens remembered at most; 0: none */
 };

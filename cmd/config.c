@@ -20,7 +20,7 @@
 #include "lib/mem.h"
 #include "lib/yaml.h"
 
-enum { FILE_MAX = 1 << 20 };
+enum { FILE_MAX = 1 << 20, PAT_LIFETIME_S = 31536000 };
 
 /* One reading of one source. */
 struct loader {
@@ -354,12 +354,15 @@ void config_keyring(const struct config *config, struct keyring_config *out)
 
 void config_issuer(const struct config *config, struct issuer_config *out)
 {
+    int64_t pat_lifetime = config->token_max_expiration_seconds;
     *out = (struct issuer_config){
         .iss = config->jwt_issuer,
         .accepted = (const char *const *)config->accepted_issuers.item,
         .lifetime_s = config->jwt_exp_timeout,
         .leeway_s = config->jwt_leeway,
         .sessions_max = config->limit_sessions_per_user,
+        .pats_max = config->limit_tokens_per_user,
+        .pat_lifetime_max_s = pat_lifetime > 0 ? pat_lifetime : PAT_LIFETIME_S,
         .last_used_every_s = config->token_last_used_update_freq_minutes * 60,
         .cache_entries = (size_t)config->token_cache_entries,
     };

@@ -53,6 +53,7 @@ struct config {
     struct config_list accepted_issuers;
     int64_t limit_sessions_per_user;
     int64_t limit_tokens_per_user;
+    int64_t token_max_expiration_seconds;
     int64_t token_last_used_update_freq_minutes;
     int64_t token_cache_entries;
     int64_t bcrypt_cost;

@@ -84,6 +84,8 @@ const struct config_key config_table[] = {
      .help = "logins a user can have, the oldest gives way; 0: any number"},
     {USERADM(limit_tokens_per_user),               CONFIG_INT,    0,      1000000, "10",
      .help = "personal access tokens a user can have; 0: any number"},
+    {USERADM(token_max_expiration_seconds),        CONFIG_INT,    INT64_MIN, 100 * YEAR_S, "31536000",
+     .help = "seconds that a personal access token lasts at most; 0 or less: the default"},
     {USERADM(token_last_used_update_freq_minutes), CONFIG_INT,    0,       525600, "5",
      .help = "how often the last use of a personal access token is written; 0: never"},
     {USERADM(token_cache_entries),                 CONFIG_INT,    0,     10000000, "65536",
@@ -95,7 +97,6 @@ const struct config_key config_table[] = {
 
     {"useradm", "listen", .type = CONFIG_LATER},
     {"useradm", "middleware", .type = CONFIG_LATER},
-    {"useradm", "token_max_expiration_seconds", .type = CONFIG_LATER},
     {"useradm", "plan_definitions_path", .type = CONFIG_LATER},
     {"useradm", "rate_limits", .type = CONFIG_LATER},
     {"useradm", "rate_limits.auth.enable", .type = CONFIG_LATER},

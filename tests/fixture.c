@@ -35,6 +35,8 @@ void fixture_init(struct fixture *f, int engine)
     const struct issuer_config config = {.iss = "mender.useradm",
                                          .lifetime_s = 604800,
                                          .sessions_max = 10,
+                                         .pats_max = 10,
+                                         .pat_lifetime_max_s = 31536000,
                                          .last_used_every_s = 300,
                                          .cache_entries = 1000};
     f->issuer = issuer_new(&config, f->db, f->ring);

@@ -171,11 +171,31 @@ END_TEST
 START_TEST(accepts_the_originals_other_keys)
 {
     AUTO(config_free)
-    struct config *c =
-        parse(ROLE_USERADM, "middleware: dev\nplan_definitions_path: /x\ntoken_max_expiration_seconds: 9\n"
-                            "rate_limits:\n  auth:\n    enable: true\n    groups: [{}]\n");
+    struct config *c = parse(ROLE_USERADM, "middleware: dev\nplan_definitions_path: /x\n"
+                                           "rate_limits:\n  auth:\n    enable: true\n    groups: [{}]\n");
     ck_assert_str_eq(c->jwt_issuer, "mender.useradm");
-    logged_once("without effect", "middleware,plan_definitions_path,token_max_expiration_seconds,rate_limits");
+    logged_once("without effect", "middleware,plan_definitions_path,rate_limits");
+}
+END_TEST
+
+START_TEST(limits_of_personal_access_tokens_reach_the_issuer)
+{
+    static const struct {
+        const char *text;
+        int64_t max, lifetime;
+    } cases[] = {
+        {"", 10, 31536000},
+        {"useradm: {limit_tokens_per_user: 0, token_max_expiration_seconds: 60}", 0, 60},
+        {"useradm: {limit_tokens_per_user: 3, token_max_expiration_seconds: 0}", 3, 31536000},
+        {"useradm: {token_max_expiration_seconds: -1}", 10, 31536000},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        AUTO(config_free) struct config *c = parse(ROLE_MINTD, cases[i].text);
+        struct issuer_config issuer;
+        config_issuer(c, &issuer);
+        ck_assert_int_eq(issuer.pats_max, cases[i].max);
+        ck_assert_int_eq(issuer.pat_lifetime_max_s, cases[i].lifetime);
+    }
 }
 END_TEST
 
@@ -445,6 +465,7 @@ static Suite *suite(void)
     tcase_add_test(tc, ignores_unknown_keys_under_the_link_name_with_a_warning);
     tcase_add_test(tc, names_mongodb_and_redis_keys_once);
     tcase_add_test(tc, accepts_the_originals_other_keys);
+    tcase_add_test(tc, limits_of_personal_access_tokens_reach_the_issuer);
     tcase_add_loop_test(tc, refuses_values_that_do_not_fit, 0, (int)(sizeof misfits / sizeof *misfits));
     tcase_add_test(tc, refuses_what_is_no_list_of_keys);
     tcase_add_test(tc, prefers_environment_to_file_and_flag_to_both);

@@ -35,6 +35,11 @@ enum err settings_replace(struct call *c);     /* POST settings: useradm 1.2 */
 enum err settings_show_own(struct call *c);    /* GET settings/me: useradm 1.2 */
 enum err settings_replace_own(struct call *c); /* POST settings/me: useradm 1.2 */
 
+/* tokens.c: personal access tokens */
+enum err tokens_create(struct call *c); /* POST settings/tokens: useradm 1.2 */
+enum err tokens_list(struct call *c);   /* GET settings/tokens: useradm 1.2 */
+enum err tokens_delete(struct call *c); /* DELETE settings/tokens/{id}: useradm 1.2 */
+
 /* health.c */
 enum err health_alive(struct call *c);   /* GET alive: useradm 1.2 */
 enum err health_show(struct call *c);    /* GET health: useradm 1.2; a JSON detail for ?detail=1 */

@@ -22,6 +22,9 @@ const struct route routes[] = {
     {"POST",   M "/settings",             MANAGEMENT, BEARER,  LANE_DB,   true,  settings_replace},
     {"GET",    M "/settings/me",          MANAGEMENT, BEARER,  LANE_DB,   false, settings_show_own},
     {"POST",   M "/settings/me",          MANAGEMENT, BEARER,  LANE_DB,   true,  settings_replace_own},
+    {"GET",    M "/settings/tokens",      MANAGEMENT, BEARER,  LANE_DB,   false, tokens_list},
+    {"POST",   M "/settings/tokens",      MANAGEMENT, BEARER,  LANE_DB,   true,  tokens_create},
+    {"DELETE", M "/settings/tokens/{id}", MANAGEMENT, BEARER,  LANE_DB,   false, tokens_delete},
 
     {"GET",    I "/auth/verify",          INTERNAL,   CHECKED, LANE_IO,   false, sessions_verify},
     {"POST",   I "/auth/verify",          INTERNAL,   CHECKED, LANE_IO,   false, sessions_verify},

@@ -53,6 +53,9 @@
     X(EMAIL_TAKEN, 422, "user with a given email already exists")                                                      \
     X(USER_CHANGED, 409, "entity tag did not match any records") /* somebody else wrote it meanwhile */                \
     X(USER_NOT_FOUND, 404, "user not found")                                                                           \
+    /* personal access tokens: contract/useradm 1.2 */                                                                 \
+    X(TOKEN_LIMIT, 422, "maximum number of personal acess tokens reached for this user")                               \
+    X(TOKEN_NAME, 409, "Personal Access Token with a given name already exists")                                       \
     /* storage */                                                                                                      \
     X(DB, 500, "database error")                                                                                       \
     X(DB_UNREACHABLE, 503, "service unavailable")                                                                      \

@@ -393,6 +393,18 @@ START_TEST(logout_behind_a_gateway_checks_the_signature_only)
 }
 END_TEST
 
+START_TEST(a_device_token_logs_nobody_out_behind_a_gateway)
+{
+    fixture_init(&f, _i);
+    f.service.trust_gateway = true;
+    AUTO(mem_free) char *device = forge("mender.*", ",\"mender.device\":true");
+    AUTO(fixture_free) struct call *c = fixture_call(&f, "POST", LOGOUT);
+    c->header[CALL_AUTHORIZATION] = device;
+    ck_assert_int_eq(fixture_run(c), 401);
+    fixture_release(&f);
+}
+END_TEST
+
 START_TEST(me_is_the_callers_user)
 {
     fixture_init(&f, _i);
@@ -517,6 +529,7 @@ static Suite *suite(void)
     tcase_add_loop_test(tc, an_expired_token_is_invalid, 0, SUPPORT_ENGINES);
     tcase_add_loop_test(tc, logout_kills_the_token_at_once, 0, SUPPORT_ENGINES);
     tcase_add_loop_test(tc, logout_behind_a_gateway_checks_the_signature_only, 0, SUPPORT_ENGINES);
+    tcase_add_loop_test(tc, a_device_token_logs_nobody_out_behind_a_gateway, 0, SUPPORT_ENGINES);
     tcase_add_loop_test(tc, me_is_the_callers_user, 0, SUPPORT_ENGINES);
     tcase_add_loop_test(tc, another_user_is_found_by_id, 0, SUPPORT_ENGINES);
     tcase_add_loop_test(tc, a_deleted_users_token_is_dead, 0, SUPPORT_ENGINES);

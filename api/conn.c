@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "api/frame.h"
 #include "api/listen.h"
@@ -148,7 +149,7 @@ static void on_done(struct call *c)
     struct conn *conn = c->front;
     const struct io *io = conn->door->io;
     MHD_resume_connection(conn->connection);
-    server_wake(io);
+    conn_wake(io);
 }
 
 static enum MHD_Result hand_over(struct conn *conn, enum lane_id lane)
@@ -314,4 +315,11 @@ struct MHD_Daemon *conn_listen(struct door *door, int listen_fd)
                             MHD_OPTION_STRICT_FOR_CLIENT, 1,
                             MHD_OPTION_END);
     /* clang-format on */
+}
+
+void conn_wake(const struct io *io)
+{
+    uint64_t one = 1;
+    ssize_t n = write(io->wake_fd, &one, sizeof one);
+    (void)n; /* it can only fail when the counter is full, and then the loop is awake */
 }

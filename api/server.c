@@ -252,7 +252,7 @@ void server_stop(struct server **server)
         return;
     atomic_store(&s->stop_ms, now_ms() + s->config.stop_timeout_ms);
     for (unsigned i = 0; i < s->threads; i++)
-        server_wake(&s->io[i]);
+        conn_wake(&s->io[i]);
     for (unsigned i = 0; i < s->threads; i++)
         if (s->io[i].is_running)
             pthread_join(s->io[i].thread, NULL);
@@ -268,11 +268,4 @@ void server_stop(struct server **server)
     free(s->io);
     free(s);
     *server = NULL;
-}
-
-void server_wake(const struct io *io)
-{
-    uint64_t one = 1;
-    ssize_t n = write(io->wake_fd, &one, sizeof one);
-    (void)n; /* it can only fail when the counter is full, and then the loop is awake */
 }

@@ -62,13 +62,13 @@ struct server {
     _Atomic int64_t stop_ms; /* when a stop gives up waiting; 0: no stop */
 };
 
-/* End the sleep of an I/O thread, from any thread. */
-void server_wake(const struct io *io);
-
 /*
  * Start a libmicrohttpd daemon for a door: it takes connections from listen_fd, which it owns from then on, reads
  * requests, and has them answered. It runs in the calls that door's I/O thread makes. NULL when it does not start.
  */
 struct MHD_Daemon *conn_listen(struct door *door, int listen_fd);
+
+/* End the sleep of an I/O thread, from any thread. */
+void conn_wake(const struct io *io);
 
 #endif

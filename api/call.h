@@ -103,7 +103,7 @@ enum err call_fail(struct call *c, enum err e, const char *format, ...) __attrib
 
 /*
  * Make the error reply {"error": text, "request_id": id} (contract/useradm 1.1). A 500 says "internal error" whatever
- * its text. 401s of the identity step get WWW-Authenticate from the router, 503 gets Retry-After here.
+ * its text. 401s of routes that want a token get WWW-Authenticate from the router, 503 gets Retry-After here.
  */
 void call_error(struct call *c, enum err e);
 

@@ -9,6 +9,7 @@
 #include "auth/pat_db.h"
 #include "lib/auto.h"
 #include "lib/clock.h"
+#include "lib/json.h"
 #include "lib/mem.h"
 #include "lib/metrics.h"
 #include "lib/rand.h"
@@ -18,23 +19,16 @@ METRICS_COUNTER(issued, "mintd_tokens_issued_total", "kind=\"pat\"", "Tokens iss
 
 enum { NAME_BYTES_MAX = 4096 };
 
-static void put_time(json_t *object, const char *name, int64_t ms)
-{
-    char text[CLOCK_RFC3339_SIZE];
-    clock_rfc3339(ms, text);
-    json_object_set_new(object, name, json_string(text));
-}
-
 json_t *pat_json(const struct pat *pat)
 {
     json_t *object = json_object();
     json_object_set_new(object, "id", json_string(pat->id));
     json_object_set_new(object, "name", json_string(pat->name));
     if (pat->last_used_ms != INT64_MIN)
-        put_time(object, "last_used", pat->last_used_ms);
+        json_set_time(object, "last_used", pat->last_used_ms);
     if (pat->expires_ms != INT64_MAX)
-        put_time(object, "expiration_date", pat->expires_ms);
-    put_time(object, "created_ts", pat->issued_ms);
+        json_set_time(object, "expiration_date", pat->expires_ms);
+    json_set_time(object, "created_ts", pat->issued_ms);
     return object;
 }
 

@@ -163,13 +163,11 @@ void user_free(struct user **user)
     *user = NULL;
 }
 
+/* 0: it never happened. */
 static void put_time(json_t *object, const char *name, int64_t ms)
 {
-    if (ms == 0)
-        return;
-    char text[CLOCK_RFC3339_SIZE];
-    clock_rfc3339(ms, text);
-    json_object_set_new(object, name, json_string(text));
+    if (ms != 0)
+        json_set_time(object, name, ms);
 }
 
 json_t *user_json(const struct user *user)

@@ -8,6 +8,7 @@
 #include <strings.h>
 
 #include "lib/auto.h"
+#include "lib/clock.h"
 #include "lib/mem.h"
 
 /* Bytes that a UTF-8 line or paragraph separator takes; both begin E2 80. */
@@ -97,6 +98,13 @@ json_t *json_member(const json_t *object, const char *name)
     if (value == NULL)
         json_object_foreach((json_t *)object, key, candidate) if (strcasecmp(key, name) == 0) value = candidate;
     return json_is_null(value) ? NULL : value;
+}
+
+void json_set_time(json_t *object, const char *name, int64_t ms)
+{
+    char text[CLOCK_RFC3339_SIZE];
+    clock_rfc3339(ms, text);
+    json_object_set_new(object, name, json_string(text));
 }
 
 char *json_escape(const char *text)

@@ -4,6 +4,7 @@
 
 #include <jansson.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "lib/err.h"
 
@@ -29,6 +30,9 @@ enum err json_parse_body(const char *text, size_t len, char why[JSON_WHY_SIZE], 
 
 /* The member called name in any letter case, borrowed; NULL when it is absent or null. An exact match goes first. */
 json_t *json_member(const json_t *object, const char *name);
+
+/* Add a time, in milliseconds since the epoch, in the wire's RFC 3339 form (contract/useradm 1.1). */
+void json_set_time(json_t *object, const char *name, int64_t ms);
 
 /* A JSON text with < > & U+2028 U+2029 as \uXXXX and everything else as it is. The caller frees it. */
 char *json_escape(const char *text);

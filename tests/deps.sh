@@ -4,10 +4,11 @@
 # (deps.sh run), or what the tests need too (deps.sh test).
 set -eu
 
-build='gcc libc6-dev pkg-config libmicrohttpd-dev libssl-dev libjansson-dev libpcre2-dev libpq-dev libsqlite3-dev libyaml-dev libcrypt-dev uthash-dev'
+build='gcc libc6-dev pkg-config libmicrohttpd-dev libssl-dev libjansson-dev libpcre2-dev libpq-dev libsqlite3-dev libyaml-dev libcrypt-dev
+       libcurl4-openssl-dev uthash-dev'
 run=curl
-test='check libjwt-dev postgresql postgresql-client jq openssl sqlite3 nginx-light python3 strace faketime wrk valgrind
-      clang clang-format clang-tidy llvm libclang-rt-14-dev shellcheck gcovr util-linux'
+test='check libjwt-dev postgresql postgresql-client jq openssl sqlite3 nginx-light python3 python3-yaml
+      python3-jsonschema strace faketime wrk valgrind clang clang-format clang-tidy llvm libclang-rt-14-dev shellcheck gcovr util-linux'
 
 case ${1:-} in
 build) want=$build ;;

@@ -32,7 +32,7 @@ FUZZERS = $(patsubst tests/fuzz/%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 REPLAYS = $(patsubst %,$(B)/tests/fuzz/%_replay,$(FUZZERS))
 BENCHES = $(patsubst tests/bench/%.c,$(B)/bench/%,$(sort $(wildcard tests/bench/bench_*.c)))
 
-.PHONY: all tests run check bench lint fmt asan tsan valgrind fuzz cover install clean deps deps-run deps-test help always
+.PHONY: all tests run check bench lint fmt asan tsan valgrind fuzz cover install clean deps deps-run deps-test deps-lint help always
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -89,11 +89,13 @@ $(B)/bench/%: $(B)/tests/bench/%.o $(B)/libmintd.a
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D); $(LINK) -o $@ $^ $(LIBS) $(shell pkg-config --libs libjwt)
 
-## make deps        install what the build needs (deps-test: and what tests, lint and bench need)
+## make deps        install what the build needs (deps-test: and what tests and bench need; deps-lint: and lint)
 deps:
 	@tests/deps.sh build
 deps-test:
 	@tests/deps.sh test
+deps-lint:
+	@tests/deps.sh lint
 deps-run:
 	@tests/deps.sh run
 
@@ -112,8 +114,8 @@ bench: deps-test
 	@$(MAKE) $(SUB) all $(BENCHES)
 	@tests/bench/run.sh $(B) $(WHAT)
 
-## make lint        layer rules, format, clang-tidy, shellcheck
-lint: deps-test
+## make lint        layer rules, format, clang-tidy, shellcheck, docs/openapi.yaml
+lint: deps-lint
 	@tests/lint.sh
 
 ## make fmt         format the C sources

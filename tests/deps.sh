@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # Install the Debian packages that are missing: what the build needs (deps.sh build), what the calls that `make run` prints need too
-# (deps.sh run), or what the tests need too (deps.sh test).
+# (deps.sh run), what the tests need too (deps.sh test), or what lint needs beside those (deps.sh lint).
 set -eu
 
 build='gcc libc6-dev pkg-config libmicrohttpd-dev libssl-dev libjansson-dev libpcre2-dev libpq-dev libsqlite3-dev libyaml-dev libcrypt-dev
@@ -14,7 +14,12 @@ case ${1:-} in
 build) want=$build ;;
 run) want="$build $run" ;;
 test) want="$build $run $test" ;;
-*) echo "usage: deps.sh build|run|test" >&2; exit 2 ;;
+lint)
+    want="$build $run $test"
+    # whoever has a Node.js of another origin keeps it: Debian's npm would not go with it
+    command -v npm >/dev/null || want="$want nodejs npm"
+    ;;
+*) echo "usage: deps.sh build|run|test|lint" >&2; exit 2 ;;
 esac
 
 missing=

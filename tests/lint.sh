@@ -63,8 +63,8 @@ refuse "banned: strcpy strcat sprintf strtok atoi system alloca gets rand" \
 only_in "memory comes from lib/mem.h" '(^|[^a-z_0-9])(malloc|calloc|realloc|strdup|strndup|asprintf)\(' 'lib/mem\.[ch]'
 refuse "lines have 120 columns at most" '^.{121,}' "${all_c[@]}"
 refuse "no sleep as synchronisation in tests" '(^|[^a-z_0-9])(sleep|usleep)\(' tests/*.c
-refuse "nothing here names the workplace" '\.\./share[d]|/wor[k]/|\.librar[y]' "${all_c[@]}" "${scripts[@]}" README.md Makefile
-for f in "${all_c[@]}" "${scripts[@]}" Makefile migrations/*.sql tests/e2e/*.py; do
+refuse "nothing here names the workplace" '\.\./share[d]|/wor[k]/|\.librar[y]' "${all_c[@]}" "${scripts[@]}" README.md Makefile docs/*
+for f in "${all_c[@]}" "${scripts[@]}" Makefile migrations/*.sql tests/e2e/*.py tests/openapi/*.cjs docs/*.yaml; do
     head -n 2 "$f" | grep -q 'SPDX-License-Identifier: Apache-2.0' || say "$f: the first line names the licence"
 done
 
@@ -82,6 +82,22 @@ done
 for h in "${headers[@]}"; do
     echo "#include \"$h\"" | gcc -std=gnu2x -Wall -Wextra -Wpedantic -Werror -I. -x c -fsyntax-only - || say "$h does not compile alone"
 done
+
+# the description of the HTTP surface, by a linter that is installed as the lock file pins it, once for each lock file
+lint_openapi() {
+    local dir=build/openapi
+    mkdir -p "$dir"
+    if ! cmp -s tests/openapi/package-lock.json "$dir/installed.json"; then
+        cp tests/openapi/package.json tests/openapi/package-lock.json "$dir"
+        (cd "$dir" && timeout 180 npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null) || {
+            say "docs/openapi.yaml was not linted: npm could not install the linter (is its registry reachable?)"
+            return
+        }
+        cp tests/openapi/package-lock.json "$dir/installed.json"
+    fi
+    NODE_PATH=$dir/node_modules node tests/openapi/lint.cjs docs/openapi.yaml || say "docs/openapi.yaml"
+}
+lint_openapi
 
 clang-format --dry-run -Werror "${all_c[@]}" || say "make fmt"
 shellcheck "${scripts[@]}" || say "shellcheck"

@@ -3,19 +3,16 @@
 #include "cmd/config.h"
 
 #include <ctype.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "cmd/config_table.h"
 #include "cmd/config_value.h"
 #include "cmd/nearest.h"
 #include "lib/auto.h"
+#include "lib/file.h"
 #include "lib/json.h"
 #include "lib/mem.h"
 #include "lib/yaml.h"
@@ -186,26 +183,13 @@ static enum err cannot_read(const char *file, const char *why)
 
 static enum err read_file(struct config *config, const char *file)
 {
-    int fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0)
-        return cannot_read(file, strerror(errno));
-    struct stat st;
-    bool is_file = fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
-    AUTO(mem_wipe) char *text = mem_calloc(FILE_MAX + 2, 1);
-    ssize_t len = 0;
-    ssize_t n = is_file ? 1 : 0;
-    while (n > 0 && len <= FILE_MAX) {
-        n = read(fd, text + len, (size_t)(FILE_MAX + 1 - len));
-        len += n > 0 ? n : 0;
-    }
-    int cause = errno;
-    close(fd);
-    if (!is_file)
-        return cannot_read(file, "not a regular file");
-    if (n < 0)
-        return cannot_read(file, strerror(cause));
+    AUTO(mem_wipe) char *text = NULL;
+    size_t len = 0;
+    const char *why = "";
+    if (file_read(file, FILE_MAX, &text, &len, &why) != ERR_OK)
+        return cannot_read(file, why);
     config->file = mem_strdup(file);
-    return read_text(config, file, text, (size_t)len);
+    return read_text(config, file, text, len);
 }
 
 static const char *environment(const char *prefix, const char *name, char **shown)

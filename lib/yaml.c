@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "lib/yaml.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <yaml.h>
@@ -13,6 +14,9 @@ enum { MAX_BYTES = 1 << 20, MAX_DEPTH = 32 };
 struct reader {
     yaml_parser_t parser;
     char *why;
+    const char *const *path; /* keys that are looked for, NULL: none */
+    int followed;            /* how many of them were met */
+    size_t line;             /* of the last one met */
 };
 
 static enum err refuse(struct reader *r, const yaml_mark_t *at, const char *what)
@@ -35,13 +39,25 @@ static enum err next(struct reader *r, yaml_event_t *event)
 
 static enum err read_value(struct reader *r, const yaml_event_t *event, int depth, json_t **out);
 
+/* YAML 1.2 section 10.3.2 */
+static bool is_null(const yaml_event_t *event)
+{
+    static const char *const words[] = {"", "~", "null", "Null", "NULL"};
+    if (event->data.scalar.style != YAML_PLAIN_SCALAR_STYLE)
+        return false;
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (strcmp((const char *)event->data.scalar.value, words[i]) == 0)
+            return true;
+    return false;
+}
+
 static enum err read_scalar(struct reader *r, const yaml_event_t *event, json_t **out)
 {
     const char *text = (const char *)event->data.scalar.value;
     size_t len = event->data.scalar.length;
     if (memchr(text, '\0', len) != NULL)
         return refuse(r, &event->start_mark, "a NUL character");
-    if (event->data.scalar.style == YAML_PLAIN_SCALAR_STYLE && (len == 0 || strcmp(text, "~") == 0)) {
+    if (is_null(event)) {
         *out = json_null();
         return ERR_OK;
     }
@@ -68,6 +84,16 @@ static enum err read_list(struct reader *r, int depth, json_t **out)
     return ERR_OK;
 }
 
+/* The keys of a map at depth n are the path's n-th. */
+static void follow(struct reader *r, const yaml_event_t *key, const char *name, int depth)
+{
+    if (r->path == NULL || depth != r->followed + 1 || r->path[r->followed] == NULL ||
+        strcmp(r->path[r->followed], name) != 0)
+        return;
+    r->followed++;
+    r->line = key->start_mark.line + 1;
+}
+
 static enum err read_member(struct reader *r, const yaml_event_t *key, int depth, json_t *map)
 {
     if (key->type != YAML_SCALAR_EVENT)
@@ -77,6 +103,7 @@ static enum err read_member(struct reader *r, const yaml_event_t *key, int depth
         return refuse(r, &key->start_mark, "a NUL character");
     if (json_object_get(map, name) != NULL)
         return refuse(r, &key->start_mark, "a key that is there already");
+    follow(r, key, name, depth);
     AUTO(yaml_event_delete) yaml_event_t event = {0};
     TRY(next(r, &event));
     json_t *value = NULL;
@@ -138,20 +165,33 @@ static enum err read_stream(struct reader *r, json_t **out)
     return ERR_OK;
 }
 
-enum err yaml_parse(const char *text, size_t len, char why[YAML_WHY_SIZE], json_t **out)
+static enum err read_all(struct reader *r, const char *text, size_t len, json_t **out)
 {
     if (len > MAX_BYTES) {
-        snprintf(why, YAML_WHY_SIZE, "larger than 1 MiB");
+        snprintf(r->why, YAML_WHY_SIZE, "larger than 1 MiB");
         return ERR_CONFIG;
     }
-    struct reader r = {.why = why};
-    if (yaml_parser_initialize(&r.parser) != 1) {
-        snprintf(why, YAML_WHY_SIZE, "no memory for the parser");
+    if (yaml_parser_initialize(&r->parser) != 1) {
+        snprintf(r->why, YAML_WHY_SIZE, "no memory for the parser");
         return ERR_CONFIG;
     }
-    yaml_parser_set_encoding(&r.parser, YAML_UTF8_ENCODING);
-    yaml_parser_set_input_string(&r.parser, (const unsigned char *)text, len);
-    enum err e = read_stream(&r, out);
-    yaml_parser_delete(&r.parser);
+    yaml_parser_set_encoding(&r->parser, YAML_UTF8_ENCODING);
+    yaml_parser_set_input_string(&r->parser, (const unsigned char *)text, len);
+    enum err e = read_stream(r, out);
+    yaml_parser_delete(&r->parser);
     return e;
+}
+
+enum err yaml_parse(const char *text, size_t len, char why[YAML_WHY_SIZE], json_t **out)
+{
+    struct reader r = {.why = why};
+    return read_all(&r, text, len, out);
+}
+
+size_t yaml_line(const char *text, size_t len, const char *const *path)
+{
+    char why[YAML_WHY_SIZE];
+    struct reader r = {.why = why, .path = path};
+    AUTO(json_release) json_t *document = NULL;
+    return read_all(&r, text, len, &document) == ERR_OK ? r.line : 0;
 }

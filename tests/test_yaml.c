@@ -17,7 +17,7 @@ static void parses(const char *yaml, const char *want)
     AUTO(json_release) json_t *json = NULL;
     enum err e = yaml_parse(yaml, strlen(yaml), why, &json);
     ck_assert_msg(e == ERR_OK, "%s: %s", yaml, why);
-    AUTO(mem_free) char *got = json_dumps(json, JSON_COMPACT | JSON_ENCODE_ANY);
+    AUTO(mem_free) char *got = json_dumps(json, JSON_COMPACT | JSON_ENCODE_ANY | JSON_ENSURE_ASCII);
     ck_assert_str_eq(got, want);
 }
 
@@ -43,6 +43,7 @@ END_TEST
 
 START_TEST(reads_json)
 {
+    parses("{\n\t\"a\" : null,\n\t\"b\": \"x\\/y\\u00e4\"\n}\n", "{\"a\":null,\"b\":\"x/y\\u00E4\"}");
     parses("{\"a\": 1, \"b\": [true, {\"c\": \"\\u0041\"}]}", "{\"a\":\"1\",\"b\":[\"true\",{\"c\":\"A\"}]}");
 }
 END_TEST
@@ -57,6 +58,7 @@ END_TEST
 START_TEST(tells_nothing_from_empty_text)
 {
     parses("a:\nb: ~\nc: ''\nd: '~'\n", "{\"a\":null,\"b\":null,\"c\":\"\",\"d\":\"~\"}");
+    parses("[null, Null, NULL, nUll, 'null', nulls]", "[null,null,null,\"nUll\",\"null\",\"nulls\"]");
 }
 END_TEST
 
@@ -151,6 +153,23 @@ START_TEST(bounds_the_size)
 }
 END_TEST
 
+START_TEST(tells_the_line_of_a_key)
+{
+    static const char text[] = "c: {b: 1}\na:\n  x: 1\n  b:\n    - {c: 1}\n    - 2\n  c: 3\nb: 4\n";
+    static const struct {
+        const char *path[4];
+        size_t line;
+    } cases[] = {
+        {{"c"}, 1},      {{"a"}, 2}, {{"a", "x"}, 3}, {{"a", "b"}, 4},
+        {{"a", "c"}, 7}, {{"b"}, 8}, {{"c", "b"}, 1}, {{"z"}, 0},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        ck_assert_uint_eq(yaml_line(text, sizeof text - 1, cases[i].path), cases[i].line);
+    static const char *const any[] = {"a", NULL};
+    ck_assert_uint_eq(yaml_line("a: [", 4, any), 0);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("yaml");
@@ -169,6 +188,7 @@ static Suite *suite(void)
     tcase_add_test(tc, refuses_nul_characters);
     tcase_add_test(tc, bounds_the_depth);
     tcase_add_test(tc, bounds_the_size);
+    tcase_add_test(tc, tells_the_line_of_a_key);
     suite_add_tcase(s, tc);
     return s;
 }

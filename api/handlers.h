@@ -40,6 +40,10 @@ enum err tokens_create(struct call *c); /* POST settings/tokens: useradm 1.2 */
 enum err tokens_list(struct call *c);   /* GET settings/tokens: useradm 1.2 */
 enum err tokens_delete(struct call *c); /* DELETE settings/tokens/{id}: useradm 1.2 */
 
+/* plans.c */
+enum err plans_list(struct call *c);  /* GET plans: useradm 1.2 */
+enum err plans_bound(struct call *c); /* GET plan_binding: useradm 1.2 */
+
 /* health.c */
 enum err health_alive(struct call *c);   /* GET alive: useradm 1.2 */
 enum err health_show(struct call *c);    /* GET health: useradm 1.2; a JSON detail for ?detail=1 */

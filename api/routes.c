@@ -26,6 +26,9 @@ const struct route routes[] = {
     {"POST",   M "/settings/tokens",      MANAGEMENT, BEARER,  LANE_DB,   true,  tokens_create},
     {"DELETE", M "/settings/tokens/{id}", MANAGEMENT, BEARER,  LANE_DB,   false, tokens_delete},
 
+    {"GET",    M "/plans",                MANAGEMENT, BEARER,  LANE_DB,   false, plans_list},
+    {"GET",    M "/plan_binding",         MANAGEMENT, BEARER,  LANE_DB,   false, plans_bound},
+
     {"GET",    I "/auth/verify",          INTERNAL,   CHECKED, LANE_IO,   false, sessions_verify},
     {"POST",   I "/auth/verify",          INTERNAL,   CHECKED, LANE_IO,   false, sessions_verify},
     {"POST",   I "/tenants",              INTERNAL,   ANYONE,  LANE_IO,   false, tenants_create},

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "auth/issuer.h"
+#include "auth/plan.h"
 #include "lib/db.h"
 
 /* What handlers work with: one for the process, made by cmd/serve.c (or a test), read-only while it serves. */
@@ -16,6 +17,7 @@ struct service {
     bool trust_gateway;   /* believe the claims of unverified tokens; internal routes on the public listener too */
     int64_t body_max;     /* request_size_limit, bytes */
     int password_cost;    /* of new bcrypt hashes */
+    const struct plan_list *plans;
     const char *version;
 };
 

@@ -56,6 +56,7 @@ struct config {
     int64_t token_max_expiration_seconds;
     int64_t token_last_used_update_freq_minutes;
     int64_t token_cache_entries;
+    char *plan_definitions_path;
     int64_t bcrypt_cost;
 };
 

@@ -12,10 +12,16 @@ static enum cmd_exit run(struct cmd *cmd)
     printf("# from %s, the environment and the command line\n", config->file != NULL ? config->file : "defaults");
     config_print(config, stdout);
     fflush(stdout);
+    AUTO(plan_list_free) struct plan_list *plans = NULL;
     AUTO(keyring_free) struct keyring *ring = NULL;
     AUTO(db_free) struct db *db = NULL;
+    enum cmd_exit planned = open_plans(cmd, &plans);
+    if (planned == CMD_OK)
+        open_warn_of_plans(config, plans);
     enum cmd_exit keys = open_ring(cmd, &ring);
     enum cmd_exit storage = open_db(cmd, OPEN_CURRENT, 1, &db);
+    if (planned != CMD_OK)
+        return planned;
     return keys != CMD_OK ? keys : storage;
 }
 

@@ -90,6 +90,9 @@ const struct config_key config_table[] = {
      .help = "how often the last use of a personal access token is written; 0: never"},
     {USERADM(token_cache_entries),                 CONFIG_INT,    0,     10000000, "65536",
      .help = "verified tokens that are remembered; 0: none"},
+    {USERADM(plan_definitions_path),               CONFIG_TEXT,   0,            0, "",
+     .help = "plans, in .yaml or .json; empty or not there: the plan of the open source service",
+     .linked = "/etc/useradm/plans.yaml"},
     {USERADM(bcrypt_cost),                         CONFIG_INT,    PASSWORD_COST_MIN, PASSWORD_COST_MAX, "10",
      .help = "the cost of new password hashes"},
 
@@ -97,7 +100,6 @@ const struct config_key config_table[] = {
 
     {"useradm", "listen", .type = CONFIG_LATER},
     {"useradm", "middleware", .type = CONFIG_LATER},
-    {"useradm", "plan_definitions_path", .type = CONFIG_LATER},
     {"useradm", "rate_limits", .type = CONFIG_LATER},
     {"useradm", "rate_limits.auth.enable", .type = CONFIG_LATER},
     {"useradm", "mongo", .type = CONFIG_STORE},

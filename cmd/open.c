@@ -56,3 +56,21 @@ enum cmd_exit open_ring(const struct cmd *cmd, struct keyring **out)
     config_keyring(cmd->config, &config);
     return keyring_open(&config, out) == ERR_OK ? CMD_OK : CMD_KEYS;
 }
+
+enum cmd_exit open_plans(const struct cmd *cmd, struct plan_list **out)
+{
+    const char *path = cmd->config->plan_definitions_path;
+    char why[PLAN_WHY_SIZE] = "";
+    enum err e = *path != '\0' ? plan_read(path, why, out) : ERR_NOT_FOUND;
+    if (e != ERR_OK && e != ERR_NOT_FOUND)
+        return cmd_fail(cmd, CMD_USAGE, "the plan file %s cannot be used: %s", path, why);
+    if (e == ERR_NOT_FOUND)
+        *out = plan_default();
+    return CMD_OK;
+}
+
+void open_warn_of_plans(const struct config *config, const struct plan_list *plans)
+{
+    if (plans->is_default && *config->plan_definitions_path != '\0')
+        log_warn("there is no plan file: the built-in plan is used", LOG_STR("file", config->plan_definitions_path));
+}

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "auth/plan.h"
 #include "cmd/cmd.h"
 #include "keystore/keyring.h"
 #include "lib/db.h"
@@ -27,5 +28,11 @@ enum cmd_exit open_migrate(const struct cmd *cmd, struct db *db, int *steps);
 
 /* CMD_KEYS: the key ring has logged why. */
 enum cmd_exit open_ring(const struct cmd *cmd, struct keyring **out);
+
+/* The plans of the plan file, or the built-in one when there is no such file. CMD_USAGE: it is broken, cmd_fail() */
+enum cmd_exit open_plans(const struct cmd *cmd, struct plan_list **out);
+
+/* Say so when the configuration names a plan file that is not there. */
+void open_warn_of_plans(const struct config *config, const struct plan_list *plans);
 
 #endif

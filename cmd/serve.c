@@ -111,15 +111,17 @@ static char *bound(const char *address, int port)
     return colon == NULL ? mem_strdup("") : mem_printf("%.*s:%d", (int)(colon - address), address, port);
 }
 
-static void log_serving(const struct config *config, const struct server *server, const struct db *db)
+static void log_serving(const struct config *config, const struct server *server, const struct service *service)
 {
+    open_warn_of_plans(config, service->plans);
     AUTO(mem_free) char *public = bound(config->listen, server_port(server, false));
     AUTO(mem_free) char *internal = bound(config->internal_listen, server_port(server, true));
-    log_info("serving", LOG_STR("listen", public), LOG_STR("internal_listen", internal), LOG_STR("db", db_engine(db)),
-             LOG_STR("version", version_text));
+    log_info("serving", LOG_STR("listen", public), LOG_STR("internal_listen", internal),
+             LOG_STR("db", db_engine(service->db)), LOG_STR("version", version_text));
 }
 
-static enum cmd_exit serve(const struct cmd *cmd, const sigset_t *signals, struct db *db, struct keyring *ring)
+static enum cmd_exit serve(const struct cmd *cmd, const sigset_t *signals, struct db *db, struct keyring *ring,
+                           const struct plan_list *plans)
 {
     const struct config *config = cmd->config;
     struct issuer_config rules;
@@ -131,6 +133,7 @@ static enum cmd_exit serve(const struct cmd *cmd, const sigset_t *signals, struc
         .trust_gateway = config->trust_gateway,
         .body_max = config->request_size_limit,
         .password_cost = (int)config->bcrypt_cost,
+        .plans = plans,
         .version = version_text,
     };
     AUTO(watch_stop) struct watch *watch = NULL;
@@ -140,7 +143,7 @@ static enum cmd_exit serve(const struct cmd *cmd, const sigset_t *signals, struc
     const struct server_config settings = server_settings(config);
     if (server_start(&settings, &service, &server) != ERR_OK)
         return CMD_KEYS;
-    log_serving(config, server, db);
+    log_serving(config, server, &service);
     wait_for_stop(signals, watch, issuer);
     unblock_signals();
     server_stop(&server);
@@ -170,13 +173,16 @@ static enum cmd_exit run(struct cmd *cmd)
                         strcmp(role, "deviceauth") == 0 ? "this build has no device service yet"
                                                         : "--role must be useradm or deviceauth");
     const sigset_t signals = block_signals();
+    AUTO(plan_list_free) struct plan_list *plans = NULL;
     AUTO(keyring_free) struct keyring *ring = NULL;
     AUTO(db_free) struct db *db = NULL;
-    enum cmd_exit code = open_all(cmd, &ring, &db);
+    enum cmd_exit code = open_plans(cmd, &plans);
+    if (code == CMD_OK)
+        code = open_all(cmd, &ring, &db);
     if (code != CMD_OK)
         return code;
     keyring_metrics_add(ring);
-    code = serve(cmd, &signals, db, ring);
+    code = serve(cmd, &signals, db, ring, plans);
     keyring_metrics_remove(ring);
     return code;
 }

@@ -40,8 +40,13 @@ void fixture_init(struct fixture *f, int engine)
                                          .last_used_every_s = 300,
                                          .cache_entries = 1000};
     f->issuer = issuer_new(&config, f->db, f->ring);
-    f->service = (struct service){
-        .db = f->db, .users = f->issuer, .body_max = 1048576, .password_cost = COST, .version = "test"};
+    f->plans = plan_default();
+    f->service = (struct service){.db = f->db,
+                                  .users = f->issuer,
+                                  .body_max = 1048576,
+                                  .password_cost = COST,
+                                  .plans = f->plans,
+                                  .version = "test"};
     char why[USER_WHY_SIZE];
     const struct user_new user = {.email = FIXTURE_EMAIL, .password = FIXTURE_PASSWORD, .cost = COST};
     ck_ok(user_create(f->db, &user, why, &f->user_id));
@@ -50,6 +55,7 @@ void fixture_init(struct fixture *f, int engine)
 void fixture_release(struct fixture *f)
 {
     issuer_free(&f->issuer);
+    plan_list_free(&f->plans);
     keyring_metrics_remove(f->ring);
     keyring_free(&f->ring);
     db_free(&f->db);

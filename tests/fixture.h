@@ -19,6 +19,7 @@ struct fixture {
     struct db *db;
     struct keyring *ring;
     struct issuer *issuer;
+    struct plan_list *plans; /* the built-in one */
     struct service service;
     char *user_id;
 };

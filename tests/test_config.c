@@ -171,10 +171,10 @@ END_TEST
 START_TEST(accepts_the_originals_other_keys)
 {
     AUTO(config_free)
-    struct config *c = parse(ROLE_USERADM, "middleware: dev\nplan_definitions_path: /x\n"
+    struct config *c = parse(ROLE_USERADM, "middleware: dev\n"
                                            "rate_limits:\n  auth:\n    enable: true\n    groups: [{}]\n");
     ck_assert_str_eq(c->jwt_issuer, "mender.useradm");
-    logged_once("without effect", "middleware,plan_definitions_path,rate_limits");
+    logged_once("without effect", "middleware,rate_limits");
 }
 END_TEST
 

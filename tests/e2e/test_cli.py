@@ -621,6 +621,47 @@ class Config(Case):
         self.assertRegex(serving["listen"], r"^127\.0\.0\.1:[1-9]\d*$")
 
 
+class Plans(Case):
+    """The plan file: it may be missing, a broken one stops a server and nothing else."""
+
+    def setUp(self):
+        super().setUp()
+        self.prepare()
+
+    def listed(self, server):
+        token = server.login("alice@example.com", "correct horse")
+        reply = request(server.public, "GET", mintd.USERADM + "/plans", bearer=token)
+        self.assertEqual(reply.status, 200)
+        return [plan["name"] for plan in reply.json()]
+
+    def test_file_is_served(self):
+        text = "plans:\n  b: {display_name: B, features: {rbac: true}}\n  a: {}\n"
+        server = self.serve(env={"USERADM_PLAN_DEFINITIONS_PATH": self.write("plans.yml", text)})
+        self.assertEqual(self.listed(server), ["a", "b"])
+        self.assertIsNone(server.line("plan file"))
+
+    def test_without_a_file_the_built_in_plan_is_served(self):
+        self.assertEqual(self.listed(self.serve()), ["Mender_Open_Source"])
+        env = {"USERADM_PLAN_DEFINITIONS_PATH": self.path("none.yaml")}
+        server = self.serve(env=env)
+        self.assertEqual(self.listed(server), ["Mender_Open_Source"])
+        self.assertEqual(len([line for line in server.log if "there is no plan file" in line]), 1)
+        self.assertIn("there is no plan file", self.mintd("config", "check", env=env).stderr)
+        self.assertEqual(self.mintd("user", "list", env=env).stderr, "")
+
+    def test_broken_file_stops_a_server_and_no_other_command(self):
+        for name, text, part in (("p.yaml", "plans:\n  x:\n    features: {rbac: 7}\n", 'line 3: plan "x": rbac'),
+                                 ("p.toml", "plans: {}", "must end in .yaml, .yml or .json")):
+            file = self.write(name, text)
+            env = {"USERADM_PLAN_DEFINITIONS_PATH": file}
+            self.fails_with_one_line(self.mintd("server", env=env, expect=1), file, part)
+            done = self.mintd("config", "check", env=env, expect=1)
+            self.assertIn(f"the plan file {file} cannot be used: ", done.stderr)
+            for args in (("user", "list"), ("migrate",), ("keys", "list")):
+                self.mintd(*args, env=env)
+            self.useradm("create-user", "--username", name + "@example.com", "--password", "correct horse", env=env)
+
+
 class Useradm(Case):
     """Under the name of the original: contract/useradm 7."""
 

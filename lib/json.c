@@ -9,6 +9,7 @@
 
 #include "lib/auto.h"
 #include "lib/clock.h"
+#include "lib/json_go.h"
 #include "lib/mem.h"
 
 /* Bytes that a UTF-8 line or paragraph separator takes; both begin E2 80. */
@@ -127,10 +128,5 @@ char *json_escape(const char *text)
 
 char *json_wire(const json_t *json)
 {
-    char *text = json_dumps(json, JSON_COMPACT | JSON_ENCODE_ANY);
-    if (text == NULL)
-        abort();
-    char *safe = json_escape(text);
-    free(text);
-    return safe;
+    return json_go_dump(json, JSON_GO_AS_IS, NULL);
 }

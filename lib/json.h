@@ -38,7 +38,8 @@ void json_set_time(json_t *object, const char *name, int64_t ms);
 char *json_escape(const char *text);
 
 /*
- * The wire form: compact, members in insertion order, and escaped as by json_escape() (contract/useradm 1.1).
+ * The wire form: compact, members in insertion order, and escaped as by json_escape() (contract/useradm 1.1);
+ * see json_go_dump().
  * The caller frees it.
  */
 char *json_wire(const json_t *json);

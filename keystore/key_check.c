@@ -85,27 +85,6 @@ static bool rsa_fits(const struct rsa *rsa)
     return fits;
 }
 
-/*
- * The fingerprint of a broken generator (ROCA, CVE-2017-15361): modulo each small prime such a modulus is a power of
- * 65537, which of other moduli one in 2^27 or fewer is.
- */
-static bool rsa_is_roca(const BIGNUM *n)
-{
-    static const uint8_t primes[] = {3,   5,   7,   11,  13,  17,  19,  23,  29,  31,  37,  41,  43,
-                                     47,  53,  59,  61,  67,  71,  73,  79,  83,  89,  97,  101, 103,
-                                     107, 109, 113, 127, 131, 137, 139, 149, 151, 157, 163, 167};
-    for (size_t i = 0; i < sizeof primes; i++) {
-        BN_ULONG rest = BN_mod_word(n, primes[i]);
-        BN_ULONG power = 1;
-        do
-            power = power * 65537 % primes[i];
-        while (power != rest && power != 1);
-        if (power != rest)
-            return false;
-    }
-    return true;
-}
-
 static enum err check_rsa(const EVP_PKEY *pkey, enum key_alg rsa_alg, enum key_alg *alg)
 {
     int bits = EVP_PKEY_get_bits(pkey);
@@ -117,7 +96,8 @@ static enum err check_rsa(const EVP_PKEY *pkey, enum key_alg rsa_alg, enum key_a
     if (!rsa_read(pkey, &rsa))
         return ERR_KEY_INCONSISTENT;
     const BIGNUM *e = rsa.part[E];
-    if (!BN_is_odd(e) || BN_num_bits(e) > RSA_E_BITS_MAX || BN_get_word(e) < RSA_E_MIN || rsa_is_roca(rsa.part[N]))
+    if (!BN_is_odd(e) || BN_num_bits(e) > RSA_E_BITS_MAX || BN_get_word(e) < RSA_E_MIN ||
+        key_check_is_roca(rsa.part[N]))
         return ERR_KEY_WEAK;
     if (!rsa_fits(&rsa))
         return ERR_KEY_INCONSISTENT;
@@ -149,4 +129,21 @@ enum err key_check(EVP_PKEY *pkey, enum key_alg rsa_alg, enum key_alg *alg)
         return ERR_KEY_TYPE;
     *alg = KEY_EDDSA;
     return ERR_OK;
+}
+
+bool key_check_is_roca(const BIGNUM *n)
+{
+    static const uint8_t primes[] = {3,   5,   7,   11,  13,  17,  19,  23,  29,  31,  37,  41,  43,
+                                     47,  53,  59,  61,  67,  71,  73,  79,  83,  89,  97,  101, 103,
+                                     107, 109, 113, 127, 131, 137, 139, 149, 151, 157, 163, 167};
+    for (size_t i = 0; i < sizeof primes; i++) {
+        BN_ULONG rest = BN_mod_word(n, primes[i]);
+        BN_ULONG power = 1;
+        do
+            power = power * 65537 % primes[i];
+        while (power != rest && power != 1);
+        if (power != rest)
+            return false;
+    }
+    return true;
 }

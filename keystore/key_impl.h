@@ -13,7 +13,7 @@
 #include "keystore/key_cell.h"
 #include "lib/err.h"
 
-/* What key.c, key_parse.c and key_check.c share; nobody else includes it. */
+/* What key.c, key_parse.c, key_check.c and pubkey.c share; nobody else includes it. */
 
 /* Bytes of the largest ECDSA signature in DER: SEQUENCE of two INTEGERs of 66 bytes and a sign byte. */
 #define KEY_DER_SIGNATURE_MAX 141
@@ -53,6 +53,12 @@ enum err key_alg_of_group(const char *group, enum key_alg *out);
  * ERR_KEY_TYPE, ERR_KEY_WEAK, ERR_KEY_ALG, ERR_KEY_INCONSISTENT
  */
 enum err key_check(EVP_PKEY *pkey, enum key_alg rsa_alg, enum key_alg *alg);
+
+/*
+ * Whether an RSA modulus bears the fingerprint of a broken generator (ROCA, CVE-2017-15361): modulo each small prime
+ * such a modulus is a power of 65537, which of other moduli one in 2^27 or fewer is.
+ */
+bool key_check_is_roca(const BIGNUM *n);
 
 /* Make the key of a private key that was checked; takes *pkey. ERR_INTERNAL */
 enum err key_new(EVP_PKEY **pkey, int64_t kid, enum key_alg alg, struct key **out);

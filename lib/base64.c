@@ -3,6 +3,8 @@
 
 #include <stdbool.h>
 
+#include "lib/mem.h"
+
 static const char alphabets[][65] = {
     [BASE64_URL] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_",
     [BASE64_STD] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/",
@@ -61,6 +63,16 @@ static bool decode_tail(const uint8_t *value, const uint8_t *in, size_t len, uin
     return (value[in[0]] & value[in[1]] & third & GOOD) != 0 && unused == 0;
 }
 
+/* Clear the bits of the last digit that belong to no byte. */
+static void clear_unused(char *text, size_t len)
+{
+    size_t left = unpadded((const uint8_t *)text, len);
+    size_t padding = len - left;
+    uint8_t value = left > 0 ? values[BASE64_STD][(uint8_t)text[left - 1]] : 0;
+    if (padding > 0 && value != 0)
+        text[left - 1] = alphabets[BASE64_STD][value & (padding == 1 ? 0x3c : 0x30)];
+}
+
 size_t base64_encode(enum base64_kind kind, const void *in, size_t len, char *out)
 {
     const char *digit = alphabets[kind];
@@ -109,4 +121,17 @@ ptrdiff_t base64_decode(enum base64_kind kind, const char *in, size_t len, uint8
     if ((seen & GOOD) == 0 || left == 1 || (left > 0 && !decode_tail(value, p, left, q)))
         return illegal(value, (const uint8_t *)in, chars, bad);
     return q - out + (left > 0 ? (ptrdiff_t)left - 1 : 0);
+}
+
+ptrdiff_t base64_decode_lax(const char *in, size_t len, uint8_t *out)
+{
+    char *text = mem_calloc(len + 1, 1);
+    size_t n = 0;
+    for (size_t i = 0; i < len; i++)
+        if (in[i] != '\r' && in[i] != '\n')
+            text[n++] = in[i];
+    clear_unused(text, n);
+    ptrdiff_t decoded = base64_decode(BASE64_STD, text, n, out, NULL);
+    mem_free(&text);
+    return decoded;
 }

@@ -28,4 +28,10 @@ size_t base64_encode(enum base64_kind kind, const void *in, size_t len, char *ou
  */
 ptrdiff_t base64_decode(enum base64_kind kind, const char *in, size_t len, uint8_t *out, size_t *bad);
 
+/*
+ * Decode BASE64_STD as the original services read signatures (contract/deviceauth 2.3): CR and LF are skipped, and
+ * unused bits may be set. Padding and alphabet are as strict as above.
+ */
+ptrdiff_t base64_decode_lax(const char *in, size_t len, uint8_t *out);
+
 #endif

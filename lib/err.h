@@ -56,6 +56,14 @@
     /* personal access tokens: contract/useradm 1.2 */                                                                 \
     X(TOKEN_LIMIT, 422, "maximum number of personal acess tokens reached for this user")                               \
     X(TOKEN_NAME, 409, "Personal Access Token with a given name already exists")                                       \
+    /* public keys and requests of devices: contract/deviceauth 2.4, 2.6 */                                            \
+    X(PUBKEY_PEM, 400, "cannot decode public key")                                                                     \
+    X(PUBKEY_FORM, 400, "cannot decode public key: malformed")                                                         \
+    X(PUBKEY_TYPE, 400, "unrecognized public key type")                                                                \
+    X(PUBKEY_CURVE, 400, "cannot decode public key: x509: unsupported elliptic curve")                                 \
+    X(PUBKEY_SIZE, 400, "cannot decode public key: the RSA key is too small, too large or weak")                       \
+    X(SIGNATURE_MISSING, 400, "missing request signature header")                                                      \
+    X(SIGNATURE, 401, "signature verification failed")                                                                 \
     /* storage */                                                                                                      \
     X(DB, 500, "database error")                                                                                       \
     X(DB_UNREACHABLE, 503, "service unavailable")                                                                      \

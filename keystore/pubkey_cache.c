@@ -82,7 +82,7 @@ static void keep(struct pubkey_cache *cache, const uint8_t digest[JWS_DIGEST_SIZ
     if (cache->buckets == 0)
         return;
     struct bucket *bucket = bucket_of(cache, digest);
-    AUTO(pubkey_free) struct pubkey *gone = NULL;
+    struct pubkey *gone = NULL;
     pthread_mutex_lock(&bucket->mutex);
     if (find(bucket, digest) == NULL) {
         struct entry *entry = place(bucket);
@@ -91,6 +91,7 @@ static void keep(struct pubkey_cache *cache, const uint8_t digest[JWS_DIGEST_SIZ
         memcpy(entry->digest, digest, JWS_DIGEST_SIZE);
     }
     pthread_mutex_unlock(&bucket->mutex);
+    pubkey_free(&gone);
 }
 
 struct pubkey_cache *pubkey_cache_new(size_t entries, int rsa_bits_min)

@@ -83,6 +83,8 @@ class OpenApi(Case):
         """What the front and the router answer for every operation."""
         for name, op in self.doc.operations.items():
             self.doc.check(name, self.send(name, headers={"Content-Length": "1048577"}))
+            if "{" in op.path:
+                self.call(name, 404, path={"id": "%zz"})
             if any("bearer" in way for way in op.security):
                 self.call(name, 401, headers={"Authorization": "Bearer"})
                 self.call(name, 403, bearer=self.sign(scp="mender.none"))
@@ -128,7 +130,6 @@ class OpenApi(Case):
                 self.call(name, 400, query=query)
         self.call("getUser", 200)
         self.call("getUser", 404, path={"id": NOBODY})
-        self.call("getUser", 404, path={"id": "%zz"})
 
         self.refuse("updateUser", 400, "", "{}", {"email": "x"}, {"password": "passwört"})
         self.refuse("updateUser", 422, {"password": "short"}, {"password": "x" * 73},
@@ -186,7 +187,6 @@ class OpenApi(Case):
         self.refuse("createTenantUser", 422, eve, {**eve, "password": "x" * 73}, path=acme)
         self.assertEqual(len(self.call("listTenantUsers", 200, path=acme).json()), 1)
         self.call("deleteTenantUser", 204, path=acme)
-        self.call("deleteTenantUser", 404, path={"id": "acme", "userid": "%zz"})
         self.call("revokeTokens", 400)
         self.call("revokeTokens", 400, query="?tenant_id=%zz")
         self.call("revokeTokens", 204, query="?tenant_id=acme&user_id=eve")

@@ -173,15 +173,32 @@ START_TEST(tells_the_replies_of_the_front)
 }
 END_TEST
 
-/* But for the two that never stand alone. */
+/*
+ * Whether a client can get the text of e: two never stand alone, and those of devices are nobody's until there are
+ * routes for devices.
+ */
+static bool is_reachable(enum err e)
+{
+    bool is_of_devices = e >= ERR_PUBKEY_PEM && e < ERR_DB;
+    for (const struct route *r = routes; is_of_devices && r->method != NULL; r++)
+        is_of_devices = strncmp(r->path, "/api/devices/", 13) != 0;
+    return e != ERR_OK && e != ERR_BAD_REQUEST && e != ERR_INVALID && !is_of_devices;
+}
+
 START_TEST(shows_every_text_that_a_client_can_get)
 {
+    static const enum err all[] = {
+#define ERR_MEMBER(name, status, text) ERR_##name,
+        ERR_LIST(ERR_MEMBER)
+#undef ERR_MEMBER
+    };
     AUTO(json_release) json_t *doc = load();
-#define ERR_CHECK(name, status, text)                                                                                  \
-    if ((status) > 200 && ERR_##name != ERR_BAD_REQUEST && ERR_##name != ERR_INVALID)                                  \
-        ck_assert_msg(has_error(doc, (status) == 500 ? "internal error" : (text)), "no example has \"%s\"", text);
-    ERR_LIST(ERR_CHECK)
-#undef ERR_CHECK
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        if (!is_reachable(all[i]))
+            continue;
+        const char *text = err_status(all[i]) == 500 ? err_text(ERR_INTERNAL) : err_text(all[i]);
+        ck_assert_msg(has_error(doc, text), "no example in docs/openapi.yaml has \"%s\"", text);
+    }
 }
 END_TEST
 

@@ -12,7 +12,7 @@
 /* Exit codes, those of the original (contract/useradm 7). */
 enum cmd_exit {
     CMD_OK,
-    CMD_USAGE,    /* command line, configuration, a token that is no good */
+    CMD_USAGE,    /* command line, configuration, a token or a server that is no good */
     CMD_DATABASE, /* it cannot be opened */
     CMD_SCHEMA,   /* it is older or newer than this program, or the migration failed */
     CMD_KEYS,     /* key files, listeners */
@@ -93,6 +93,7 @@ extern const struct command user_create_command, user_set_password_command, user
 extern const struct command keys_generate_command, keys_list_command, keys_check_command;
 extern const struct command token_inspect_command;
 extern const struct command config_check_command;
+extern const struct command health_command;
 extern const struct command version_command;
 /* What the name useradm has beside serve and version: contract/useradm 7. */
 extern const struct command useradm_create_user_command, useradm_set_password_command, useradm_migrate_command;

@@ -17,6 +17,7 @@ static const struct command *const mintd_commands[] = {
     &keys_check_command,
     &token_inspect_command,
     &config_check_command,
+    &health_command,
     &version_command,
     NULL,
 };
@@ -26,6 +27,7 @@ static const struct command *const useradm_commands[] = {
     &useradm_create_user_command,
     &useradm_set_password_command,
     &useradm_migrate_command,
+    &health_command,
     &version_command,
     NULL,
 };

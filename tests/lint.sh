@@ -25,7 +25,7 @@ mapfile -t product < <(ls lib/*.[ch] keystore/*.[ch] auth/*.[ch] api/*.[ch] cmd/
 mapfile -t c_files < <(ls lib/*.c keystore/*.c auth/*.c api/*.c cmd/*.c)
 mapfile -t headers < <(ls lib/*.h keystore/*.h auth/*.h api/*.h cmd/*.h tests/*.h)
 mapfile -t all_c < <(ls "${product[@]}" tests/*.[ch] tests/*/*.[ch])
-mapfile -t scripts < <(ls tests/*.sh tests/*/*.sh .ci/run)
+mapfile -t scripts < <(ls tests/*.sh tests/*/*.sh deploy/*.sh .ci/run)
 
 # layers: cmd -> api -> auth -> keystore -> lib
 refuse "lib/ includes lib/ only" '#include "(keystore|auth|api|cmd)/' lib/*.[ch]
@@ -64,7 +64,8 @@ only_in "memory comes from lib/mem.h" '(^|[^a-z_0-9])(malloc|calloc|realloc|strd
 refuse "lines have 120 columns at most" '^.{121,}' "${all_c[@]}" docs/*.yaml
 refuse "no sleep as synchronisation in tests" '(^|[^a-z_0-9])(sleep|usleep)\(' tests/*.c
 refuse "nothing here names the workplace" '\.\./share[d]|/wor[k]/|\.librar[y]' "${all_c[@]}" "${scripts[@]}" README.md Makefile docs/*
-for f in "${all_c[@]}" "${scripts[@]}" Makefile migrations/*.sql tests/e2e/*.py tests/openapi/*.cjs docs/*.yaml; do
+for f in "${all_c[@]}" "${scripts[@]}" Makefile Dockerfile .dockerignore docker-compose.yml deploy/nginx.conf \
+    migrations/*.sql tests/e2e/*.py tests/openapi/*.cjs docs/*.yaml; do
     head -n 2 "$f" | grep -q 'SPDX-License-Identifier: Apache-2.0' || say "$f: the first line names the licence"
 done
 

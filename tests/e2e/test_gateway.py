@@ -1,68 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Behind nginx as installations have it: auth_request asks the program, under its link name, about each call."""
-import http.client
-import os
-import shutil
-import socket
-import subprocess
+import http.server
+import threading
 import unittest
 
+import gateway
 import mintd
-from mintd import DEADLINE, INTERNAL, USERADM, Case, Reply, eventually
+from mintd import DEADLINE, INTERNAL, USERADM, Case
 
 USER = ("alice@example.com", "correct horse")
-NGINX = shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin")
-
-CONFIG = """
-daemon off; worker_processes 1; pid {dir}/pid; error_log {dir}/error.log;
-events {{ worker_connections 64; }}
-http {{
-    access_log off;
-    client_body_temp_path {dir}/1; proxy_temp_path {dir}/2; fastcgi_temp_path {dir}/3; uwsgi_temp_path {dir}/4;
-    scgi_temp_path {dir}/5;
-    upstream useradm {{ server {useradm}; keepalive 4; }}
-    proxy_http_version 1.1;
-    server {{
-        listen unix:{dir}/socket;
-        location /api/internal/ {{ deny all; }}
-        location = /userauth {{
-            internal;
-            proxy_pass http://useradm/api/internal/v1/useradm/auth/verify;
-            proxy_pass_request_body off;
-            proxy_set_header Connection "";
-            proxy_set_header Content-Length "";
-            proxy_set_header X-Forwarded-Method $request_method;
-            proxy_set_header X-Forwarded-Uri $request_uri;
-        }}
-        location /api/management/ {{
-            auth_request /userauth;
-            auth_request_set $id $upstream_http_x_men_requestid;
-            proxy_set_header Connection "";
-            proxy_set_header X-MEN-RequestID $id;
-            proxy_pass http://useradm;
-        }}
-        location = /api/management/v1/useradm/auth/login {{
-            proxy_set_header Connection "";
-            proxy_pass http://useradm;
-        }}
-    }}
-}}
-"""
-
-
-class OverSocket(http.client.HTTPConnection):
-    def __init__(self, path):
-        super().__init__("gateway", timeout=DEADLINE)
-        self.path = path
-
-    def connect(self):
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(DEADLINE)
-        try:
-            self.sock.connect(self.path)
-        except OSError:
-            self.sock.close()
-            raise
 
 
 def clients_of(port):
@@ -72,47 +18,20 @@ def clients_of(port):
     return {local for local, remote in ends if int(remote.split(":")[1], 16) == port}
 
 
-@unittest.skipUnless(NGINX, "nginx is not installed")
-class Gateway(Case):
+@unittest.skipUnless(gateway.NGINX, "nginx is not installed")
+class BehindGateway(Case):
     def setUp(self):
         super().setUp()
         self.prepare()
         self.env["USERADM_SERVER_PRIV_KEY_PATH"] = self.path("keys", "private.id.1.pem")
         self.server = self.serve(program="useradm", env={"MINTD_INTERNAL_LISTEN": ""})
-        # nginx started by root runs its workers as another user, who has to get at the socket
-        os.chmod(self.dir, 0o755)
-        config = self.write("nginx.conf", CONFIG.format(dir=self.dir, useradm=self.server.public))
-        nginx = subprocess.Popen([NGINX, "-p", self.dir, "-e", self.path("error.log"), "-c", config],
-                                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        self.gateway = gateway.Gateway(self, [(self.server.public, self.server.public)] * 2)
+        self.ask = self.gateway.ask
 
-        def stop():
-            nginx.terminate()
-            nginx.communicate(timeout=DEADLINE)
-        self.addCleanup(stop)
-        eventually(lambda: self.is_open() or nginx.poll() is not None)
-        if nginx.poll() is not None:
-            self.fail("nginx does not start: " + nginx.communicate()[1])
-
-    def is_open(self):
-        """nginx binds the socket some time before it listens."""
-        try:
-            connection = OverSocket(self.path("socket"))
-            connection.connect()
-            connection.close()
-            return True
-        except OSError:
-            return False
-
-    def ask(self, method, path, bearer=None, **headers):
-        connection = OverSocket(self.path("socket"))
-        sent = {name.replace("_", "-"): value for name, value in headers.items()}
-        if bearer:
-            sent["Authorization"] = "Bearer " + bearer
-        try:
-            connection.request(method, path, headers=sent)
-            return Reply(connection.getresponse())
-        finally:
-            connection.close()
+    def is_json(self, reply, status, error):
+        self.assertEqual((reply.status, reply.headers["Content-Type"]), (status, "application/json"))
+        self.assertEqual(reply.json()["error"], error)
+        self.assertRegex(reply.json()["request_id"], r"\A[0-9a-f]{32}\Z")
 
     def test_lets_through_who_is_logged_in_and_nobody_else(self):
         token = self.server.login(*USER)
@@ -120,20 +39,34 @@ class Gateway(Case):
         self.assertEqual((reply.status, reply.json()["email"]), (200, USER[0]))
         self.assertEqual(self.ask("GET", USERADM + "/users/me", Cookie="JWT=" + token).status, 200)
         self.assertEqual(self.ask("GET", USERADM + "/roles?per_page=500", bearer=token).status, 404)
-        self.assertEqual(self.ask("GET", INTERNAL + "/alive").status, 403)
         for bad in (None, token[:-2], "a.b.c"):
             reply = self.ask("GET", USERADM + "/users/me", bearer=bad)
-            self.assertEqual(reply.status, 401)
+            self.is_json(reply, 401, "unauthorized")
             self.assertEqual(reply.headers["WWW-Authenticate"], 'Bearer realm="ManagementJWT"')
         self.assertEqual(self.ask("POST", USERADM + "/auth/logout", bearer=token).status, 202)
         self.assertEqual(self.ask("GET", USERADM + "/users/me", bearer=token).status, 401)
 
+    def test_shows_nothing_internal(self):
+        token = self.server.login(*USER)
+        for path in (INTERNAL + "/alive", "/api//internal/v1/useradm/health", "/api/%69nternal/v1/useradm/health",
+                     "/api/management/../internal/v1/useradm/health", "/api/management/%2e%2e/internal/v1/useradm/alive"):
+            self.is_json(self.ask("GET", path, bearer=token), 403, "forbidden")
+        for path in ("/", "/metrics", "/api/", "/verify/user", "/ui/"):
+            self.is_json(self.ask("GET", path, bearer=token), 404, "not found")
+
     def test_logs_in_as_mender_cli_does(self):
-        basic = mintd.base64.b64encode(":".join(USER).encode()).decode()
-        reply = self.ask("POST", USERADM + "/auth/login", Authorization="Basic " + basic,
-                         Content_Type="application/json")
+        reply = self.ask("POST", USERADM + "/auth/login", basic=USER, Content_Type="application/json")
         self.assertEqual((reply.status, reply.headers["Content-Type"]), (200, "application/jwt"))
         self.assertRegex(reply.text, r"\A[\w-]+\.[\w-]+\.[\w-]+\Z")
+
+    def test_passes_on_what_needs_no_token(self):
+        self.assertIn("keys", self.ask("GET", "/.well-known/jwks.json").json())
+        reply = self.ask("POST", USERADM + "/auth/login", basic=(USER[0], "wrong horse"))
+        self.assertEqual((reply.status, reply.json()["error"]), (401, "unauthorized"))
+
+    def test_refuses_a_large_body(self):
+        reply = self.ask("POST", USERADM + "/auth/login", basic=USER, body=b"x" * (1024 * 1024 + 1))
+        self.is_json(reply, 413, "http: request body too large")
 
     def test_keeps_its_connections(self):
         token = self.server.login(*USER)
@@ -141,13 +74,72 @@ class Gateway(Case):
         before = clients_of(port)
         for _ in range(20):
             self.assertEqual(self.ask("GET", USERADM + "/users/me", bearer=token).status, 200)
-        self.assertLessEqual(len(clients_of(port) - before), 2)
+        # one for each replica, to ask and to pass on, for each worker of nginx
+        self.assertLessEqual(len(clients_of(port) - before), 4 * mintd.os.cpu_count())
 
     def test_a_gateway_that_forgets_the_forwarded_headers_is_told_in_the_log(self):
         token = self.server.login(*USER)
         reply = mintd.request(self.server.public, "GET", INTERNAL + "/auth/verify", bearer=token)
         self.assertEqual((reply.status, reply.json()["error"]), (500, "internal error"))
         self.server.wait_line("request failed", "X-Forwarded-Method")
+
+
+class Verifier(http.server.BaseHTTPRequestHandler):
+    """Answers every call with the status and headers it was made with."""
+
+    status, headers_out = 200, {}
+
+    def do_GET(self):
+        self.send_response(self.status)
+        for name, value in self.headers_out.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *args):
+        pass
+
+
+@unittest.skipUnless(gateway.NGINX, "nginx is not installed")
+class WhatTheVerifierSays(Case):
+    """The answers that auth_request alone would turn into 500."""
+
+    def ask(self, status, **headers):
+        handler = type("Answer", (Verifier,), {"status": status, "headers_out": headers})
+        server = http.server.HTTPServer(("127.0.0.1", 0), handler)
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+
+        def stop():
+            server.shutdown()
+            thread.join(DEADLINE)
+            server.server_close()
+        self.addCleanup(stop)
+        address = f"127.0.0.1:{server.server_port}"
+        return gateway.Gateway(self, [(address, address)] * 2).ask("GET", USERADM + "/users/me")
+
+    def test_too_many_requests_stays_with_its_retry_after(self):
+        reply = self.ask(429, **{"Retry-After": "17"})
+        self.assertEqual((reply.status, reply.headers["Retry-After"]), (429, "17"))
+        self.assertEqual(reply.json()["error"], "too many requests")
+
+    def test_busy_stays_with_its_retry_after(self):
+        reply = self.ask(503, **{"Retry-After": "1"})
+        self.assertEqual((reply.status, reply.headers["Retry-After"]), (503, "1"))
+        self.assertEqual(reply.json()["error"], "service unavailable")
+
+    def test_forbidden_stays(self):
+        reply = self.ask(403)
+        self.assertEqual((reply.status, reply.json()["error"]), (403, "forbidden"))
+
+    def test_anything_else_is_an_internal_error(self):
+        reply = self.ask(418)
+        self.assertEqual((reply.status, reply.json()["error"]), (500, "internal error"))
+        self.assertIsNone(reply.headers["Retry-After"])
+
+    def test_nobody_there_is_unavailable(self):
+        reply = gateway.Gateway(self, [("127.0.0.1:1", "127.0.0.1:1")] * 2).ask("GET", USERADM + "/users/me")
+        self.assertEqual((reply.status, reply.json()["error"]), (503, "service unavailable"))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""nginx with the configuration that is shipped (deploy/nginx.conf), on a socket in the test's directory."""
+import http.client
+import os
+import shutil
+import socket
+import subprocess
+
+import mintd
+from mintd import DEADLINE, Reply, eventually
+
+NGINX = shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin")
+SHIPPED = os.path.join(os.path.dirname(__file__), "../../deploy/nginx.conf")
+
+
+class OverSocket(http.client.HTTPConnection):
+    def __init__(self, path):
+        super().__init__("gateway", timeout=DEADLINE)
+        self.path = path
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(DEADLINE)
+        try:
+            self.sock.connect(self.path)
+        except OSError:
+            self.sock.close()
+            raise
+
+
+class Gateway:
+    """A running nginx in front of two replicas, each a pair of a public and an internal address."""
+
+    def __init__(self, case, replicas):
+        self.socket = case.path("gateway")
+        # nginx started by root runs its workers as another user, who has to get at the socket
+        os.chmod(case.dir, 0o755)
+        config = case.write("nginx.conf", self.shipped(case.dir, replicas))
+        with open(case.path("nginx.log"), "w", encoding="utf-8") as log:
+            self.process = subprocess.Popen([NGINX, "-e", "stderr", "-c", config], stdin=subprocess.DEVNULL,
+                                            stdout=subprocess.DEVNULL, stderr=log)
+        case.addCleanup(self.stop)
+        eventually(lambda: self.is_open() or self.process.poll() is not None)
+        if self.process.poll() is not None:
+            with open(case.path("nginx.log"), encoding="utf-8") as log:
+                case.fail("nginx does not start: " + log.read())
+
+    def shipped(self, directory, replicas):
+        with open(SHIPPED, encoding="utf-8") as file:
+            text = file.read()
+        places = {"/tmp/": directory + "/", "listen 8080;": f"listen unix:{self.socket};"}
+        for name, (public, internal) in zip(("mintd-a", "mintd-b"), replicas):
+            places[name + ":8080"] = public
+            places[name + ":8081"] = internal
+        for place, new in places.items():
+            if place not in text:
+                raise AssertionError(f"deploy/nginx.conf has no {place}")
+            text = text.replace(place, new)
+        return text
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait(DEADLINE)
+
+    def is_open(self):
+        """nginx binds the socket some time before it listens."""
+        try:
+            connection = OverSocket(self.socket)
+            connection.connect()
+            connection.close()
+            return True
+        except OSError:
+            return False
+
+    def ask(self, method, path, bearer=None, basic=None, body=None, **headers):
+        connection = OverSocket(self.socket)
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        if bearer:
+            sent["Authorization"] = "Bearer " + bearer
+        if basic:
+            sent["Authorization"] = "Basic " + mintd.base64.b64encode(":".join(basic).encode()).decode()
+        try:
+            connection.request(method, path, headers=sent, body=body)
+            return Reply(connection.getresponse())
+        finally:
+            connection.close()

@@ -11,7 +11,7 @@
 #define YAML_WHY_SIZE 160
 
 /*
- * Parse a YAML document (JSON is one too) to JSON values. Every scalar becomes a string, only a plain one that is empty,
+ * Parse a YAML document (JSON is one too) to JSON values. Every scalar becomes a string; only a plain empty one,
  * ~ or null becomes null: types are the reader's business. Duplicate keys, aliases, more than one document, over 32
  * levels and over 1 MiB are refused. An empty document gives an empty object.
  *   why  receives the message with line and column

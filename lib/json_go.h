@@ -18,7 +18,7 @@
 
 /*
  * The value of a text that was checked. Of two members of one name the later counts; every number is a double, kept as
- * a JSON real. It may hold U+0000, in names too, so that it is good only for those that ask for lengths: json_go_dump().
+ * a JSON real. It may hold U+0000, in names too, so it is good only for code that asks for lengths: json_go_dump().
  *   why  on failure: the fault, in Go's words
  * ERR_JSON: a number that no double holds, or more than JSON_GO_VALUES_MAX values
  */

@@ -231,6 +231,7 @@ static enum cmd_exit load_config(struct cmd *cmd)
     if (cmd_is_on(cmd, "debug") && config_set(cmd->config, "log_level", "debug") != ERR_OK)
         return CMD_USAGE;
     set_up_log(cmd);
+    config_warn(cmd->config);
     return CMD_OK;
 }
 

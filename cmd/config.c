@@ -25,6 +25,7 @@ struct loader {
     const char *source; /* a file's name, "environment", "command line" */
     json_t *later;      /* names of keys that have no effect */
     json_t *store;
+    json_t *unknown;
 };
 
 static enum err refuse(const char *source, const char *key, const char *why)
@@ -42,15 +43,17 @@ static void loader_release(struct loader *l)
 {
     json_release(&l->later);
     json_release(&l->store);
+    json_release(&l->unknown);
 }
 
 static struct loader loader_for(struct config *config, const char *source)
 {
-    return (struct loader){.config = config, .source = source, .later = json_array(), .store = json_array()};
+    return (struct loader){
+        .config = config, .source = source, .later = json_array(), .store = json_array(), .unknown = json_array()};
 }
 
-/* One warning names all keys of a list. */
-static void warn_of(const struct loader *l, const json_t *names, const char *msg)
+/* One warning names all keys of a list. It is kept: only the whole configuration says what a line looks like. */
+static void note(const struct loader *l, const json_t *names, const char *msg)
 {
     AUTO(mem_free) char *text = mem_strdup("");
     for (size_t i = 0; i < json_array_size(names); i++) {
@@ -58,14 +61,18 @@ static void warn_of(const struct loader *l, const json_t *names, const char *msg
         mem_free(&text);
         text = longer;
     }
-    if (*text != '\0')
-        log_warn(msg, LOG_STR("source", l->source), LOG_STR("keys", text));
+    if (*text == '\0')
+        return;
+    const char *const parts[] = {msg, l->source, text};
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        json_array_append_new(l->config->notes, json_string(parts[i]));
 }
 
-static void warn(const struct loader *l)
+static void note_keys(const struct loader *l)
 {
-    warn_of(l, l->store, "keys for MongoDB and Redis are ignored: storage is configured with db");
-    warn_of(l, l->later, "keys without effect in this version");
+    note(l, l->store, "keys for MongoDB and Redis are ignored: storage is configured with db");
+    note(l, l->later, "keys without effect in this version");
+    note(l, l->unknown, "unknown configuration keys are ignored");
 }
 
 /* shown is the key as the operator wrote it. */
@@ -113,7 +120,7 @@ static const struct config_key *find_key(const struct config *config, const char
 static enum err unknown_key(struct loader *l, const char *section, const char *shown, const char *name)
 {
     if (is_linked(l->config)) {
-        log_warn("unknown configuration key is ignored", LOG_STR("source", l->source), LOG_STR("key", shown));
+        json_array_append_new(l->unknown, json_string(shown));
         return ERR_OK;
     }
     if (config_table_find(*section == '\0' ? "useradm" : "", name) != NULL)
@@ -171,7 +178,7 @@ static enum err read_text(struct config *config, const char *source, const char 
     }
     AUTO(loader_release) struct loader l = loader_for(config, source);
     TRY(read_members(&l, "", root));
-    warn(&l);
+    note_keys(&l);
     return ERR_OK;
 }
 
@@ -181,8 +188,21 @@ static enum err cannot_read(const char *file, const char *why)
     return ERR_CONFIG;
 }
 
+/* Formats that the original reads as well, known by their extension as it knows them. */
+static bool is_foreign(const char *file)
+{
+    static const char *const extensions[] = {"toml", "hcl", "tfvars", "ini", "properties", "props", "env", "dotenv"};
+    const char *dot = strrchr(file, '.');
+    for (size_t i = 0; dot != NULL && i < sizeof extensions / sizeof *extensions; i++)
+        if (strcasecmp(dot + 1, extensions[i]) == 0)
+            return true;
+    return false;
+}
+
 static enum err read_file(struct config *config, const char *file)
 {
+    if (is_foreign(file))
+        return cannot_read(file, "its format is not supported: a configuration is YAML (.yaml, .yml) or JSON (.json)");
     AUTO(mem_wipe) char *text = NULL;
     size_t len = 0;
     const char *why = "";
@@ -212,13 +232,15 @@ static enum err read_variable(struct loader *l, const struct config_key *key, co
 static enum err read_log_variables(struct loader *l)
 {
     static const char *const levels[][2] = {{"trace", "debug"}, {"panic", "error"}, {"fatal", "error"}};
+    static const char *const names[] = {
+        [LOG_DEBUG] = "debug", [LOG_INFO] = "info", [LOG_WARN] = "warn", [LOG_ERROR] = "error"};
     const char *level = getenv("LOG_LEVEL");
     for (size_t i = 0; level != NULL && i < sizeof levels / sizeof *levels; i++)
         if (strcasecmp(level, levels[i][0]) == 0)
             level = levels[i][1];
     enum log_level known;
     if (level != NULL && log_level_parse(level, &known))
-        TRY(apply_text(l, config_table_find("", "log_level"), level, "LOG_LEVEL"));
+        TRY(apply_text(l, config_table_find("", "log_level"), names[known], "LOG_LEVEL"));
     const char *format = getenv("LOG_FORMAT");
     bool is_json = format != NULL && (strcmp(format, "json") == 0 || strcmp(format, "ndjson") == 0);
     return is_json ? apply_text(l, config_table_find("", "log_format"), "json", "LOG_FORMAT") : ERR_OK;
@@ -237,7 +259,7 @@ static enum err read_environment(struct config *config)
         if (is_linked(config) ? !is_alias : !is_top)
             TRY(read_variable(&l, key, "USERADM_"));
     }
-    warn(&l);
+    note_keys(&l);
     return ERR_OK;
 }
 
@@ -254,6 +276,7 @@ enum err config_load(enum role role, const char *file, struct config **out)
 {
     AUTO(config_free) struct config *config = mem_calloc(1, sizeof *config);
     config->role = role;
+    config->notes = json_array();
     TRY(set_defaults(config));
     if (file != NULL)
         TRY(read_file(config, file));
@@ -263,12 +286,21 @@ enum err config_load(enum role role, const char *file, struct config **out)
     return ERR_OK;
 }
 
+void config_warn(const struct config *config)
+{
+    for (size_t i = 0; i + 2 < json_array_size(config->notes); i += 3)
+        log_warn(json_string_value(json_array_get(config->notes, i)),
+                 LOG_STR("source", json_string_value(json_array_get(config->notes, i + 1))),
+                 LOG_STR("keys", json_string_value(json_array_get(config->notes, i + 2))));
+}
+
 void config_free(struct config **config)
 {
     if (*config == NULL)
         return;
     for (const struct config_key *key = config_table; key->name != NULL; key++)
         config_value_release(*config, key);
+    json_release(&(*config)->notes);
     mem_free(&(*config)->file);
     free(*config);
     *config = NULL;
@@ -278,6 +310,7 @@ enum err config_parse(enum role role, const char *text, size_t len, struct confi
 {
     AUTO(config_free) struct config *config = mem_calloc(1, sizeof *config);
     config->role = role;
+    config->notes = json_array();
     TRY(set_defaults(config));
     TRY(read_text(config, "text", text, len));
     settle(config);

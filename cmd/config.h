@@ -2,6 +2,7 @@
 #ifndef CMD_CONFIG_H
 #define CMD_CONFIG_H
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -24,7 +25,8 @@ struct config_list {
 /* The effective configuration: read and checked once, then passed down const. What each key means: config_table.c. */
 struct config {
     enum role role;
-    char *file; /* where it was read from, NULL: nowhere */
+    char *file;    /* where it was read from, NULL: nowhere */
+    json_t *notes; /* what config_warn() says */
 
     char *db;
     char *listen;
@@ -66,11 +68,15 @@ struct config {
  * In the environment a key of the top level is MINTD_<KEY>, one of the section useradm USERADM_<KEY>; an empty variable
  * counts as unset. Under a link name the file is the original's flat one, each key is USERADM_<KEY> as well, LOG_LEVEL
  * and LOG_FORMAT count, and an unknown key is a warning instead of an error (contract/useradm 7). Keys of stores that
- * mintd does not have (MongoDB, Redis) are named once in a warning. On an error one line names source, key and reason.
+ * mintd does not have (MongoDB, Redis) are named once in a warning. The file is YAML or
+ * JSON. On an error one line names source, key and reason.
  * ERR_CONFIG
  */
 enum err config_load(enum role role, const char *file, struct config **out);
 void config_free(struct config **config);
+
+/* Log the warnings of reading it. Apart, so that the log can be set up first as the configuration says. */
+void config_warn(const struct config *config);
 
 /* As config_load(), from text, without the environment: for tests and the fuzzer. */
 enum err config_parse(enum role role, const char *text, size_t len, struct config **out);

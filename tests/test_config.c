@@ -18,6 +18,7 @@ static struct config *parse(enum role role, const char *text)
     enum err e = config_parse(role, text, strlen(text), &config);
     AUTO(mem_free) char *log = support_log();
     ck_assert_msg(e == ERR_OK, "%s: %s", text, log);
+    config_warn(config);
     return config;
 }
 
@@ -150,9 +151,9 @@ END_TEST
 
 START_TEST(ignores_unknown_keys_under_the_link_name_with_a_warning)
 {
-    AUTO(config_free) struct config *c = parse(ROLE_USERADM, "no_such_key: 1\njwt_issuer: x");
+    AUTO(config_free) struct config *c = parse(ROLE_USERADM, "no_such_key: 1\njwt_issuer: x\ntotp_issuer: {a: b}");
     ck_assert_str_eq(c->jwt_issuer, "x");
-    logged_once("no_such_key", "ignored");
+    logged_once("keys=no_such_key,totp_issuer", "unknown configuration keys are ignored");
 }
 END_TEST
 
@@ -299,6 +300,112 @@ START_TEST(takes_the_roles_own_variables_under_the_link_name)
 }
 END_TEST
 
+/* The names of contract/useradm 7, each as the original's environment spells it. */
+START_TEST(every_key_of_the_original_has_a_variable)
+{
+    static const char *const names[][2] = {
+        {"USERADM_LISTEN", ":1"},
+        {"USERADM_MIDDLEWARE", "prod"},
+        {"USERADM_SERVER_PRIV_KEY_PATH", "/k.pem"},
+        {"USERADM_SERVER_PRIV_KEY_FILENAME_PATTERN", "k([0-9]+)"},
+        {"USERADM_SERVER_FALLBACK_PRIV_KEY_PATH", "/f.pem"},
+        {"USERADM_JWT_ISSUER", "acme"},
+        {"USERADM_JWT_EXP_TIMEOUT", "61"},
+        {"USERADM_MONGO", "mongodb://m"},
+        {"USERADM_MONGO_SSL", "true"},
+        {"USERADM_MONGO_SSL_SKIPVERIFY", "true"},
+        {"USERADM_MONGO_USERNAME", "joe"},
+        {"USERADM_MONGO_PASSWORD", "hunter2hunter2"},
+        {"USERADM_REDIS_CONNECTION_STRING", "redis://r"},
+        {"USERADM_REDIS_KEY_PREFIX", "p"},
+        {"USERADM_LIMIT_SESSIONS_PER_USER", "3"},
+        {"USERADM_LIMIT_TOKENS_PER_USER", "4"},
+        {"USERADM_TOKEN_LAST_USED_UPDATE_FREQ_MINUTES", "6"},
+        {"USERADM_TOKEN_MAX_EXPIRATION_SECONDS", "7"},
+        {"USERADM_PLAN_DEFINITIONS_PATH", "/p.yaml"},
+        {"USERADM_REQUEST_SIZE_LIMIT", "8"},
+    };
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        setenv(names[i][0], names[i][1], 1);
+    AUTO(config_free) struct config *c = NULL;
+    ck_ok(config_load(ROLE_USERADM, NULL, &c));
+    ck_assert_str_eq(c->listen, ":1");
+    ck_assert_str_eq(c->server_priv_key_path, "/k.pem");
+    ck_assert_str_eq(c->server_priv_key_filename_pattern, "k([0-9]+)");
+    ck_assert_str_eq(c->server_fallback_priv_key_path, "/f.pem");
+    ck_assert_str_eq(c->jwt_issuer, "acme");
+    ck_assert_int_eq(c->jwt_exp_timeout, 61);
+    ck_assert_int_eq(c->limit_sessions_per_user, 3);
+    ck_assert_int_eq(c->limit_tokens_per_user, 4);
+    ck_assert_int_eq(c->token_last_used_update_freq_minutes, 6);
+    ck_assert_int_eq(c->token_max_expiration_seconds, 7);
+    ck_assert_str_eq(c->plan_definitions_path, "/p.yaml");
+    ck_assert_int_eq(c->request_size_limit, 8);
+    config_warn(c);
+    AUTO(mem_free) char *log = support_log();
+    ck_assert_ptr_nonnull(strstr(log, "keys=USERADM_MONGO,USERADM_MONGO_SSL,USERADM_MONGO_SSL_SKIPVERIFY,"
+                                      "USERADM_MONGO_USERNAME,USERADM_MONGO_PASSWORD,USERADM_REDIS_CONNECTION_STRING,"
+                                      "USERADM_REDIS_KEY_PREFIX\n"));
+    ck_assert_ptr_nonnull(strstr(log, "keys=USERADM_MIDDLEWARE\n"));
+    ck_assert_uint_eq(lines(log), 2);
+    ck_assert_ptr_null(strstr(log, "hunter2"));
+}
+END_TEST
+
+START_TEST(has_the_originals_other_defaults)
+{
+    AUTO(config_free) struct config *c = parse(ROLE_USERADM, "");
+    ck_assert_str_eq(c->server_priv_key_filename_pattern, "private\\.id\\.([0-9]*)\\.pem");
+    ck_assert_str_eq(c->server_fallback_priv_key_path, "");
+    ck_assert_str_eq(c->jwt_issuer, "mender.useradm");
+    ck_assert_int_eq(c->jwt_exp_timeout, 604800);
+    ck_assert_int_eq(c->limit_sessions_per_user, 10);
+    ck_assert_int_eq(c->limit_tokens_per_user, 10);
+    ck_assert_int_eq(c->token_last_used_update_freq_minutes, 5);
+    ck_assert_int_eq(c->token_max_expiration_seconds, 31536000);
+    ck_assert_str_eq(c->plan_definitions_path, "/etc/useradm/plans.yaml");
+    ck_assert_int_eq(c->request_size_limit, 1048576);
+    ck_assert_str_eq(c->log_level, "info");
+}
+END_TEST
+
+START_TEST(an_empty_variable_counts_as_unset_under_the_link_name)
+{
+    AUTO(mem_free) char *file = support_path(support_dir(), "config.yaml");
+    support_write(file, "jwt_issuer: file\n", 17, 0600);
+    static const char *const names[] = {"USERADM_JWT_ISSUER", "USERADM_LISTEN", "USERADM_JWT_EXP_TIMEOUT",
+                                        "LOG_LEVEL",          "USERADM_MONGO",  "LOG_FORMAT"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        setenv(names[i], "", 1);
+    AUTO(config_free) struct config *c = NULL;
+    ck_ok(config_load(ROLE_USERADM, file, &c));
+    ck_assert_str_eq(c->jwt_issuer, "file");
+    ck_assert_str_eq(c->listen, ":8080");
+    ck_assert_int_eq(c->jwt_exp_timeout, 604800);
+    config_warn(c);
+    AUTO(mem_free) char *log = support_log();
+    ck_assert_str_eq(log, "");
+}
+END_TEST
+
+/* What Helm and compose set for the enterprise service, and the original's own, that mean nothing here. */
+START_TEST(variables_of_the_enterprise_service_are_tolerated)
+{
+    static const char *const names[] = {"USERADM_PROXY_COUNT",    "USERADM_BASE_URL",
+                                        "USERADM_TOTP_ISSUER",    "USERADM_INVENTORY_ADDR",
+                                        "USERADM_REDIS_ADDR",     "USERADM_REDIS_DB",
+                                        "USERADM_TENANTADM_ADDR", "LOG_DISABLE_CALLER_CONTEXT",
+                                        "ACCESSLOG_PROXY_DEPTH"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        setenv(names[i], "1", 1);
+    AUTO(config_free) struct config *c = NULL;
+    ck_ok(config_load(_i == 0 ? ROLE_USERADM : ROLE_MINTD, NULL, &c));
+    config_warn(c);
+    AUTO(mem_free) char *log = support_log();
+    ck_assert_str_eq(log, "");
+}
+END_TEST
+
 START_TEST(leaves_the_originals_log_variables_alone_as_mintd)
 {
     setenv("LOG_LEVEL", "debug", 1);
@@ -309,6 +416,19 @@ START_TEST(leaves_the_originals_log_variables_alone_as_mintd)
     ck_assert_str_eq(c->log_level, "info");
     ck_assert_str_eq(c->log_format, "text");
     ck_assert_int_eq(c->request_size_limit, 77);
+}
+END_TEST
+
+START_TEST(takes_log_levels_in_any_letter_case_under_the_link_name)
+{
+    static const char *const levels[][2] = {{"DEBUG", "debug"}, {"Warning", "warn"}, {"warn", "warn"},
+                                            {"ERROR", "error"}, {"Fatal", "error"},  {"TRACE", "debug"}};
+    for (size_t i = 0; i < sizeof levels / sizeof *levels; i++) {
+        setenv("LOG_LEVEL", levels[i][0], 1);
+        AUTO(config_free) struct config *c = NULL;
+        ck_ok(config_load(ROLE_USERADM, NULL, &c));
+        ck_assert_str_eq(c->log_level, levels[i][1]);
+    }
 }
 END_TEST
 
@@ -348,6 +468,35 @@ START_TEST(says_which_file_cannot_be_read)
     logged_once("missing.yaml", "No such file");
     ck_err(config_load(ROLE_MINTD, dir, &c), ERR_CONFIG);
     logged_once(dir, "not a regular file");
+}
+END_TEST
+
+START_TEST(reads_json_files)
+{
+    static const char text[] =
+        "{\n\t\"listen\": \":9000\",\n\t\"jwt_exp_timeout\": 60,\n\t\"jwt_issuer\": null,\n"
+        "\t\"mongo_ssl\": false,\n\t\"server_priv_key_filename_pattern\": \"a\\\\.([0-9]+)\"\n}\n";
+    AUTO(mem_free) char *file = support_path(support_dir(), "config.json");
+    support_write(file, text, sizeof text - 1, 0600);
+    AUTO(config_free) struct config *c = NULL;
+    ck_ok(config_load(ROLE_USERADM, file, &c));
+    ck_assert_str_eq(c->listen, ":9000");
+    ck_assert_int_eq(c->jwt_exp_timeout, 60);
+    ck_assert_str_eq(c->jwt_issuer, "mender.useradm");
+    ck_assert_str_eq(c->server_priv_key_filename_pattern, "a\\.([0-9]+)");
+}
+END_TEST
+
+START_TEST(names_the_formats_it_reads_when_asked_for_another)
+{
+    static const char *const names[] = {"config.toml", "config.HCL", "config.yaml.ini", "x.properties"};
+    struct config *c = NULL;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        AUTO(mem_free) char *file = support_path(support_dir(), names[i]);
+        support_write(file, "listen: :1\n", 11, 0600);
+        ck_err(config_load(ROLE_USERADM, file, &c), ERR_CONFIG);
+        logged_once(names[i], "YAML (.yaml, .yml) or JSON (.json)");
+    }
 }
 END_TEST
 
@@ -470,10 +619,17 @@ static Suite *suite(void)
     tcase_add_test(tc, refuses_what_is_no_list_of_keys);
     tcase_add_test(tc, prefers_environment_to_file_and_flag_to_both);
     tcase_add_test(tc, takes_the_roles_own_variables_under_the_link_name);
+    tcase_add_test(tc, every_key_of_the_original_has_a_variable);
+    tcase_add_test(tc, has_the_originals_other_defaults);
+    tcase_add_test(tc, an_empty_variable_counts_as_unset_under_the_link_name);
+    tcase_add_loop_test(tc, variables_of_the_enterprise_service_are_tolerated, 0, 2);
     tcase_add_test(tc, leaves_the_originals_log_variables_alone_as_mintd);
+    tcase_add_test(tc, takes_log_levels_in_any_letter_case_under_the_link_name);
     tcase_add_test(tc, tolerates_odd_log_variables_under_the_link_name);
     tcase_add_test(tc, names_the_variable_that_does_not_fit);
     tcase_add_test(tc, says_which_file_cannot_be_read);
+    tcase_add_test(tc, reads_json_files);
+    tcase_add_test(tc, names_the_formats_it_reads_when_asked_for_another);
     tcase_add_test(tc, bounds_the_file);
     tcase_add_test(tc, refuses_to_set_what_is_not_there);
     tcase_add_loop_test(tc, prints_what_it_reads_back, 0, 2);

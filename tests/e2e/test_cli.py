@@ -527,6 +527,17 @@ class BesideServer(Case):
         self.dies_within_a_second()
         self.servers[1].login("alice@example.com", "correct horse", expect=401)
 
+    def test_commands_of_the_original(self):
+        """create-user and set-password as scripts call them, on the database of running servers."""
+        env = {"USERADM_DB": self.db}
+        self.useradm("create-user", "--username", "bob@example.com", "--password", "yet another horse", env=env)
+        for server in self.servers:
+            server.login("bob@example.com", "yet another horse")
+        self.useradm("set-password", "--username", "alice@example.com", "--password", "another horse", env=env)
+        self.dies_within_a_second()
+        self.useradm("migrate", env=env)
+        self.servers[1].login("alice@example.com", "another horse")
+
     def test_new_user_can_log_in_at_once(self):
         self.create_user("bob@example.com", "yet another horse")
         for server in self.servers:
@@ -736,6 +747,7 @@ class Useradm(Case):
         self.assertEqual(server.verify(token), 200)
         self.assertTrue(server.line("MongoDB", "mongo"))
         self.assertTrue(server.line("no_such_key", "ignored"))
+        self.assertEqual(len([line for line in server.log if "MongoDB" in line]), 1)
 
     def test_without_a_command_it_serves(self):
         self.useradm("migrate")
@@ -748,6 +760,105 @@ class Useradm(Case):
         self.assertEqual(self.useradm("-v").stdout, version)
         for args in (("--help",), ("-h",), ("help",)):
             self.assertIn("create-user", self.useradm(*args).stdout)
+
+    def test_flags_are_spelt_in_any_of_the_four_ways(self):
+        file = self.write("config.yaml", "jwt_issuer: x\n")
+        for n, args in enumerate((("--username", "a{}@b.cd"), ("--username=a{}@b.cd",), ("-username", "a{}@b.cd"),
+                                  ("-username=a{}@b.cd",))):
+            self.useradm("-config=" + file if n % 2 else "--config=" + file, "migrate")
+            done = self.useradm("--config", file, "create-user", *(part.format(n) for part in args), "-password",
+                                "correct horse")
+            self.assertRegex(done.stdout, UUID)
+
+    def test_password_is_asked_for_at_a_terminal(self):
+        self.useradm("migrate")
+        for command, code, text in (("create-user", 0, "correct horse"), ("set-password", 0, "another horse"),
+                                    ("create-user", 5, "short"), ("set-password", 7, "short")):
+            ours, theirs = pty.openpty()
+            email = "joe@example.com" if code == 0 or command == "set-password" else "jim@example.com"
+            with subprocess.Popen([os.path.join(mintd.BUILD, "useradm"), command, "--username", email], env=self.env,
+                                  cwd=self.dir, stdin=theirs, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                  start_new_session=True) as process:
+                os.close(theirs)
+                prompt = b""
+                while not prompt.endswith(b"Enter password: "):
+                    self.assertTrue(select.select([process.stderr], [], [], DEADLINE)[0])
+                    prompt += os.read(process.stderr.fileno(), 100)
+                os.write(ours, text.encode() + b"\n")
+                out, _ = process.communicate(timeout=DEADLINE)
+                os.close(ours)
+            self.assertEqual(process.returncode, code)
+            self.assertRegex(out.decode(), UUID.pattern if (command, code) == ("create-user", 0) else "^$")
+
+    def test_without_a_terminal_nothing_is_asked(self):
+        self.useradm("migrate")
+        for command, code in (("create-user", 5), ("set-password", 7)):
+            done = self.useradm(command, "--username", "a@b.cd", "--password", "", expect=code)
+            self.assertEqual((done.stdout, done.stderr), ("", "stdin is not a terminal\n"))
+
+    def test_stdout_is_the_id_whatever_is_warned_of(self):
+        """Scripts take it as the id, and collectors take stderr line by line."""
+        env = {"USERADM_MONGO": "mongodb://x", "USERADM_MIDDLEWARE": "prod", "LOG_FORMAT": "json"}
+        self.useradm("migrate", env=env)
+        done = self.useradm("--debug", "create-user", "--username", "a@b.cd", "--password", "correct horse", env=env)
+        self.assertRegex(done.stdout, UUID)
+        lines = [json.loads(line) for line in done.stderr.splitlines()]
+        self.assertTrue(any(line["keys"] == "USERADM_MONGO" for line in lines if "keys" in line))
+
+    def test_version_as_json(self):
+        for args in (("version", "--output", "json"), ("version", "-output=json")):
+            self.assertEqual(list(json.loads(self.useradm(*args).stdout)), ["version"])
+        self.fails_with_one_line(self.useradm("version", "--output", "xml", expect=1), "must be text or json")
+
+    def test_database_that_does_not_answer(self):
+        self.fails_with_one_line(self.useradm("server", env={"USERADM_DB": "postgresql://joe@127.0.0.1:1/x"}, expect=2),
+                                 "cannot be opened")
+
+    def test_listener_that_cannot_be_had(self):
+        self.useradm("migrate")
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            taken.listen()
+            self.useradm("server", env={"USERADM_LISTEN": "127.0.0.1:%d" % taken.getsockname()[1]}, expect=4)
+
+    def test_automigrate(self):
+        server = mintd.Server(["server", "--automigrate"], self.env, self.dir, "useradm")
+        self.assertEqual(server.stop(), 0)
+
+    def test_configuration_formats(self):
+        self.useradm("migrate")
+        file = self.write("config.json", '{"jwt_issuer": "from-json", "mongo_ssl": false, "request_size_limit": 2048}')
+        self.useradm("--config", file, "create-user", "--username", "joe@example.com", "--password", "correct horse")
+        server = mintd.Server(["--config", file], self.env, self.dir, "useradm")
+        self.addCleanup(server.stop)
+        token = server.login("joe@example.com", "correct horse")
+        self.assertIn("from-json", mintd.base64.urlsafe_b64decode(token.split(".")[1] + "==").decode())
+        for name in ("config.toml", "config.hcl"):
+            done = self.useradm("--config", self.write(name, 'listen = ":1"\n'), "server", expect=1)
+            self.fails_with_one_line(done, name, "YAML (.yaml, .yml) or JSON (.json)")
+        self.fails_with_one_line(self.useradm("--config", self.path("none.yaml"), "migrate", expect=1), "No such file")
+
+    def test_variables_of_the_enterprise_service(self):
+        self.useradm("migrate")
+        env = {"USERADM_PROXY_COUNT": "1", "USERADM_BASE_URL": "https://x", "USERADM_TOTP_ISSUER": "x",
+               "USERADM_INVENTORY_ADDR": "http://i:8080", "USERADM_REDIS_ADDR": "r:6379", "ACCESSLOG_PROXY_DEPTH": "2",
+               "LOG_DISABLE_CALLER_CONTEXT": "true"}
+        server = mintd.Server(["server"], {**self.env, **env}, self.dir, "useradm")
+        self.assertEqual(request(server.public, "GET", mintd.INTERNAL + "/health").status, 204)
+        self.assertEqual(request(server.public, "GET", mintd.INTERNAL + "/alive").status, 204)
+        self.assertEqual(server.stop(), 0)
+
+    def test_debug_and_log_level(self):
+        self.useradm("migrate")
+        for args, env in ((["--debug", "server"], {}), (["-debug"], {}), (["server"], {"LOG_LEVEL": "DEBUG"})):
+            server = mintd.Server(args, {**self.env, **env}, self.dir, "useradm")
+            request(server.public, "GET", mintd.INTERNAL + "/alive")
+            self.assertTrue(server.wait_line("debug", "path=" + mintd.INTERNAL + "/alive"))
+            self.assertEqual(server.stop(), 0)
+
+    def test_unknown_words(self):
+        self.fails_with_one_line(self.useradm("create-usr", expect=1), 'did you mean "create-user"?')
+        self.fails_with_one_line(self.useradm("create-user", "--usernam", "x", expect=1), "did you mean --username?")
 
     def test_log_variables_of_the_original(self):
         self.useradm("migrate", env={"LOG_LEVEL": "panic", "LOG_FORMAT": "ndjson"})

@@ -104,6 +104,21 @@ START_TEST(uuids_are_version_4_and_differ)
 }
 END_TEST
 
+START_TEST(ordered_uuids_sort_as_they_were_made)
+{
+    char before[RAND_UUID_SIZE];
+    char uuid[RAND_UUID_SIZE];
+    rand_uuid_ordered(before);
+    for (int i = 0; i < 20000; i++) {
+        rand_uuid_ordered(uuid);
+        ck_assert(rand_is_uuid(uuid));
+        ck_assert_int_eq(uuid[14], '7');
+        ck_assert_int_lt(strcmp(before, uuid), 0);
+        memcpy(before, uuid, sizeof before);
+    }
+}
+END_TEST
+
 START_TEST(a_uuid_is_known_by_its_form)
 {
     static const char *const others[] = {"",
@@ -178,6 +193,7 @@ static Suite *suite(void)
     tcase_add_test(tc, a_stopped_clock_gives_its_time);
     tcase_add_test(tc, writes_times_as_the_contract_shows_them);
     tcase_add_test(tc, uuids_are_version_4_and_differ);
+    tcase_add_test(tc, ordered_uuids_sort_as_they_were_made);
     tcase_add_test(tc, a_uuid_is_known_by_its_form);
     tcase_add_test(tc, threads_never_share_a_uuid);
     tcase_add_test(tc, strings_are_copied_printed_and_wiped);

@@ -131,7 +131,7 @@ enum err claims_parse(const char *payload, size_t len, char why[CLAIMS_WHY_SIZE]
 
 enum err claims_check(const struct claims *claims, int64_t now_s, int64_t leeway_s)
 {
-    if (claims->jti[0] == '\0' || claims->sub[0] == '\0' || claims->iss[0] == '\0' || claims->scp[0] == '\0')
+    if (claims->jti[0] == '\0' || claims->sub[0] == '\0' || claims->iss[0] == '\0')
         return ERR_TOKEN_INVALID;
     if (claims->exp != CLAIMS_NO_EXPIRY && now_s >= sat_add(claims->exp, leeway_s))
         return ERR_TOKEN_INVALID;
@@ -157,7 +157,7 @@ static void put_flag(json_t *object, const char *name, bool flag)
         json_object_set_new(object, name, json_true());
 }
 
-char *claims_write(const struct claims *claims)
+char *claims_write(const struct claims *claims, const struct claims_plan *plan)
 {
     AUTO(json_release) json_t *object = json_object();
     put_text(object, "jti", claims->jti);
@@ -167,6 +167,11 @@ char *claims_write(const struct claims *claims)
     put_text(object, "mender.tenant", claims->tenant);
     put_flag(object, "mender.user", claims->is_user);
     put_flag(object, "mender.device", claims->is_device);
+    if (plan != NULL) {
+        put_text(object, "mender.plan", plan->plan);
+        json_object_set_new(object, "mender.addons", json_deep_copy(plan->addons));
+        json_object_set_new(object, "mender.trial", json_boolean(plan->is_trial));
+    }
     put_text(object, "iss", claims->iss);
     put_text(object, "scp", claims->scp);
     put_time(object, "nbf", claims->nbf, INT64_MIN);

@@ -2,6 +2,7 @@
 #ifndef AUTH_CLAIMS_H
 #define AUTH_CLAIMS_H
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -42,14 +43,23 @@ struct claims {
 enum err claims_parse(const char *payload, size_t len, char why[CLAIMS_WHY_SIZE], struct claims *out);
 
 /*
- * Whether the claims make a person's token good at time now_s: jti, sub, iss, scp there; exp after now, nbf and iat
- * not after it.
+ * Whether the claims make a token good at time now_s: jti, sub and iss there; exp after now, nbf and iat not after it.
+ * What else a token of its kind must say is the issuer's business.
  *   leeway_s  seconds of clock difference that are forgiven
  * ERR_TOKEN_INVALID
  */
 enum err claims_check(const struct claims *claims, int64_t now_s, int64_t leeway_s);
 
-/* The payload in emission order, empty and absent members left out. The caller frees it. */
-char *claims_write(const struct claims *claims);
+/* What a device's token says of its tenant (contract/deviceauth 3.1); borrowed. */
+struct claims_plan {
+    const char *plan;
+    const json_t *addons; /* an array of {"name", "enabled"} */
+    bool is_trial;
+};
+
+/*
+ * The payload in emission order, empty and absent members left out; plan NULL: a person's token. The caller frees it.
+ */
+char *claims_write(const struct claims *claims, const struct claims_plan *plan);
 
 #endif

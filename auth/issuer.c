@@ -119,17 +119,26 @@ static enum err make_claims(const struct issuer *issuer, const char *sub, const 
 {
     int64_t now = clock_s();
     struct claims claims = {
-        .scp = CLAIMS_SCOPE_USER,
         .exp = lifetime_s > 0 ? sat_add(now, lifetime_s) : CLAIMS_NO_EXPIRY,
         .iat = now,
         .nbf = now,
-        .is_user = true,
     };
-    rand_uuid(claims.jti);
     TRY(put_text(claims.sub, sizeof claims.sub, sub));
     TRY(put_text(claims.tenant, sizeof claims.tenant, tenant));
     TRY(put_text(claims.iss, sizeof claims.iss, issuer->config.iss));
     *out = claims;
+    return ERR_OK;
+}
+
+/* One view for kid, header and signature: the ring may turn at any time. */
+static enum err sign(struct issuer *issuer, const char *payload, int64_t *kid, char **token)
+{
+    AUTO(keyring_release) struct keyring_view view = keyring_acquire(issuer->ring);
+    const struct key *key = keyset_signing(view.set);
+    if (key == NULL)
+        return ERR_KEY_NONE;
+    TRY(jws_sign(key, payload, strlen(payload), token));
+    *kid = key_kid(key);
     return ERR_OK;
 }
 
@@ -138,14 +147,25 @@ enum err issuer_sign(struct issuer *issuer, const char *sub, const char *tenant,
 {
     struct claims made;
     TRY(make_claims(issuer, sub, tenant, lifetime_s, &made));
-    AUTO(mem_free) char *payload = claims_write(&made);
-    /* one view for kid, header and signature: the ring may turn at any time */
-    AUTO(keyring_release) struct keyring_view view = keyring_acquire(issuer->ring);
-    const struct key *key = keyset_signing(view.set);
-    if (key == NULL)
-        return ERR_KEY_NONE;
-    TRY(jws_sign(key, payload, strlen(payload), token));
-    *kid = key_kid(key);
+    rand_uuid(made.jti);
+    TRY(put_text(made.scp, sizeof made.scp, CLAIMS_SCOPE_USER));
+    made.is_user = true;
+    AUTO(mem_free) char *payload = claims_write(&made, NULL);
+    TRY(sign(issuer, payload, kid, token));
+    *claims = made;
+    return ERR_OK;
+}
+
+enum err issuer_sign_device(struct issuer *issuer, const char *set_id, const char *device_id, const char *tenant,
+                            const struct claims_plan *plan, struct claims *claims, char **token)
+{
+    struct claims made;
+    int64_t kid = 0;
+    TRY(make_claims(issuer, device_id, tenant, issuer->config.lifetime_s, &made));
+    TRY(put_text(made.jti, sizeof made.jti, set_id));
+    made.is_device = true;
+    AUTO(mem_free) char *payload = claims_write(&made, plan);
+    TRY(sign(issuer, payload, &kid, token));
     *claims = made;
     return ERR_OK;
 }
@@ -175,6 +195,12 @@ static enum err recall(struct issuer *issuer, const struct keyset *set, const ui
     return ERR_OK;
 }
 
+/* What tokens of either kind must say; a person's scope is compared where it counts, so that it gets its own answer. */
+static bool is_of_kind(const struct issuer *issuer, const struct claims *claims)
+{
+    return issuer->config.kind == ISSUER_DEVICES ? claims->is_device && !claims->is_user : claims->scp[0] != '\0';
+}
+
 static enum err verify(struct issuer *issuer, const struct keyset *set, const char *token, size_t len,
                        struct issuer_token *out)
 {
@@ -184,7 +210,7 @@ static enum err verify(struct issuer *issuer, const struct keyset *set, const ch
     if (claims_parse(jws.payload, jws.payload_len, why, &out->claims) != ERR_OK)
         return ERR_TOKEN_INVALID;
     TRY(claims_check(&out->claims, clock_s(), issuer->config.leeway_s));
-    if (!is_accepted(issuer, out->claims.iss))
+    if (!is_of_kind(issuer, &out->claims) || !is_accepted(issuer, out->claims.iss))
         return ERR_TOKEN_INVALID;
     cache_insert(issuer->cache, out, &(struct cache_key){.kid = jws.kid, .serial = key_serial(jws.key)});
     metrics_add(&checked_verified, 1);
@@ -217,6 +243,13 @@ enum err issuer_check(struct issuer *issuer, const char *token, size_t len, stru
     return e;
 }
 
+static enum err load(struct issuer *issuer, const struct claims *claims, struct issuer_row *out)
+{
+    if (issuer->config.kind == ISSUER_DEVICES)
+        return issuer_db_load_device(issuer->db, claims->jti, claims->tenant, claims->sub, out);
+    return issuer_db_load(issuer->db, claims->jti, claims->tenant, claims->sub, out);
+}
+
 static enum err note_use(struct issuer *issuer, const char *jti, const struct issuer_row *row)
 {
     int64_t every_ms = sat_mul(issuer->config.last_used_every_s, 1000);
@@ -238,7 +271,7 @@ enum err issuer_alive(struct issuer *issuer, const struct issuer_token *token, b
 
     const struct claims *claims = &token->claims;
     struct issuer_row row;
-    enum err e = issuer_db_load(issuer->db, claims->jti, claims->tenant, claims->sub, &row);
+    enum err e = load(issuer, claims, &row);
     if (e == ERR_NOT_FOUND)
         return ERR_UNAUTHORIZED;
     TRY(e);
@@ -258,5 +291,8 @@ void issuer_revoked(struct issuer *issuer)
 
 enum err issuer_sweep(struct issuer *issuer, int64_t batch, int64_t *deleted)
 {
-    return issuer_db_delete_expired(issuer->db, clock_ms() - leeway_ms(issuer), batch, deleted);
+    int64_t before_ms = clock_ms() - leeway_ms(issuer);
+    if (issuer->config.kind == ISSUER_DEVICES)
+        return issuer_db_delete_expired_device(issuer->db, before_ms, batch, deleted);
+    return issuer_db_delete_expired(issuer->db, before_ms, batch, deleted);
 }

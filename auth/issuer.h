@@ -13,10 +13,10 @@
 #include "lib/err.h"
 
 /*
- * What mints, verifies and revokes people's tokens: a key ring, a database and the rules between them.
+ * What mints, verifies and revokes tokens of people, or of devices: a key ring, a database and the rules between them.
  *
  * Verification has two halves. issuer_check() is about the token alone: signature, times, claims. issuer_alive() asks
- * whether it still counts: user and token row there. Both remember what they found. A token's signature is verified
+ * whether it still counts: user and token row there, or for a device its accepted authentication set. Both remember what they found. A token's signature is verified
  * once per key load; its liveness is asked again from the database after ISSUER_ALIVE_MS, and at once after any
  * revocation in this process. So a revocation is visible at once here and within a second in every other process on
  * the same database.
@@ -26,7 +26,11 @@ struct issuer;
 /* How long a token found alive is believed to be. */
 #define ISSUER_ALIVE_MS 500
 
+/* Whose tokens: one issuer never takes a token of the other kind. */
+enum issuer_kind { ISSUER_PEOPLE, ISSUER_DEVICES };
+
 struct issuer_config {
+    enum issuer_kind kind;
     const char *iss;             /* the iss claim of new tokens; not empty */
     const char *const *accepted; /* iss values that are accepted, NULL-terminated; NULL or empty: any non-empty one */
     int64_t lifetime_s;          /* of a login; > 0 */
@@ -54,6 +58,14 @@ struct keyring *issuer_ring(const struct issuer *issuer);
  */
 enum err issuer_sign(struct issuer *issuer, const char *sub, const char *tenant, int64_t lifetime_s,
                      struct claims *claims, int64_t *kid, char **token);
+
+/*
+ * Sign claims for a device with the current key (contract/deviceauth 3.1; design 8.5): jti is the authentication set,
+ * sub the device; the lifetime is the configured one.
+ * The caller frees *token (mem_wipe). ERR_SIGN, ERR_KEY_NONE
+ */
+enum err issuer_sign_device(struct issuer *issuer, const char *set_id, const char *device_id, const char *tenant,
+                            const struct claims_plan *plan, struct claims *claims, char **token);
 
 /* A token that issuer_check() passed. */
 struct issuer_token {

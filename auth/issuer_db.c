@@ -20,6 +20,22 @@ enum err issuer_db_load(struct db *db, const char *jti, const char *tenant, cons
     return ERR_OK;
 }
 
+enum err issuer_db_load_device(struct db *db, const char *jti, const char *tenant, const char *device_id,
+                               struct issuer_row *out)
+{
+    static const char sql[] = "SELECT t.expires_ms FROM device_tokens t "
+                              "JOIN auth_sets a ON a.id = t.id AND a.tenant_id = t.tenant_id "
+                              "JOIN devices d ON d.id = a.device_id "
+                              "WHERE t.id = $1 AND t.tenant_id = $2 AND a.device_id = $3 "
+                              "AND a.status = 'accepted' AND d.decommissioning = 0";
+    AUTO(db_rows_free) struct db_rows *rows = NULL;
+    TRY(db_query(db, sql, DB_ARGS(db_text(jti), db_text(tenant), db_text(device_id)), &rows));
+    if (!db_rows_next(rows))
+        return ERR_NOT_FOUND;
+    *out = (struct issuer_row){.last_used_ms = INT64_MIN, .expires_ms = db_rows_int(rows, 0)};
+    return ERR_OK;
+}
+
 enum err issuer_db_touch(struct db *db, const char *jti, int64_t now_ms, int64_t since_ms)
 {
     static const char sql[] = "UPDATE tokens SET last_used_ms = $1 "
@@ -31,5 +47,12 @@ enum err issuer_db_delete_expired(struct db *db, int64_t before_ms, int64_t batc
 {
     static const char sql[] = "DELETE FROM tokens WHERE id IN "
                               "(SELECT id FROM tokens WHERE expires_ms <= $1 ORDER BY expires_ms LIMIT $2)";
+    return db_exec(db, sql, DB_ARGS(db_int(before_ms), db_int(batch)), deleted);
+}
+
+enum err issuer_db_delete_expired_device(struct db *db, int64_t before_ms, int64_t batch, int64_t *deleted)
+{
+    static const char sql[] = "DELETE FROM device_tokens WHERE id IN "
+                              "(SELECT id FROM device_tokens WHERE expires_ms <= $1 ORDER BY expires_ms LIMIT $2)";
     return db_exec(db, sql, DB_ARGS(db_int(before_ms), db_int(batch)), deleted);
 }

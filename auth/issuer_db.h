@@ -8,7 +8,10 @@
 #include "lib/db.h"
 #include "lib/err.h"
 
-/* What the issuer asks of the tokens table (migrations/0001_users.sql). Storage errors pass through. */
+/*
+ * What the issuer asks of the tokens of people (migrations/0001_users.sql) and of devices (0005_devices.sql). Storage
+ * errors pass through.
+ */
 
 /* The row of a token that is alive. */
 struct issuer_row {
@@ -21,10 +24,18 @@ struct issuer_row {
 enum err issuer_db_load(struct db *db, const char *jti, const char *tenant, const char *user_id,
                         struct issuer_row *out);
 
+/*
+ * The row of a device's token, whose authentication set is accepted and whose device is not being decommissioned, all
+ * in that tenant. ERR_NOT_FOUND
+ */
+enum err issuer_db_load_device(struct db *db, const char *jti, const char *tenant, const char *device_id,
+                               struct issuer_row *out);
+
 /* Note a use at now_ms, unless somebody noted one after since_ms. */
 enum err issuer_db_touch(struct db *db, const char *jti, int64_t now_ms, int64_t since_ms);
 
 /* Delete up to batch rows that expired at before_ms or earlier. */
 enum err issuer_db_delete_expired(struct db *db, int64_t before_ms, int64_t batch, int64_t *deleted);
+enum err issuer_db_delete_expired_device(struct db *db, int64_t before_ms, int64_t batch, int64_t *deleted);
 
 #endif

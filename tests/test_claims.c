@@ -4,6 +4,7 @@
 
 #include "auth/claims.h"
 #include "lib/auto.h"
+#include "lib/json.h"
 #include "lib/mem.h"
 #include "tests/support.h"
 
@@ -178,13 +179,12 @@ START_TEST(hostile_times_do_not_wrap)
 }
 END_TEST
 
-START_TEST(needs_jti_sub_iss_and_scp)
+START_TEST(needs_jti_sub_and_iss)
 {
     static const size_t needed[] = {
         offsetof(struct claims, jti),
         offsetof(struct claims, sub),
         offsetof(struct claims, iss),
-        offsetof(struct claims, scp),
     };
     for (size_t i = 0; i < sizeof needed / sizeof *needed; i++) {
         struct claims c = good();
@@ -198,7 +198,7 @@ START_TEST(writes_in_the_order_of_the_contract)
 {
     struct claims c = good();
     c.tenant[0] = 't';
-    AUTO(mem_free) char *text = claims_write(&c);
+    AUTO(mem_free) char *text = claims_write(&c, NULL);
     ck_assert_str_eq(
         text, "{\"jti\":\"j\",\"sub\":\"s\",\"exp\":2000,\"iat\":1000,\"mender.tenant\":\"t\",\"mender.user\":true,"
               "\"iss\":\"i\",\"scp\":\"mender.*\",\"nbf\":1000}");
@@ -208,8 +208,21 @@ END_TEST
 START_TEST(leaves_out_what_is_absent)
 {
     struct claims c = {.sub = "s", .exp = CLAIMS_NO_EXPIRY, .iat = 0, .nbf = INT64_MIN, .is_device = true};
-    AUTO(mem_free) char *text = claims_write(&c);
+    AUTO(mem_free) char *text = claims_write(&c, NULL);
     ck_assert_str_eq(text, "{\"sub\":\"s\",\"iat\":0,\"mender.device\":true}");
+}
+END_TEST
+
+START_TEST(a_device_token_tells_of_its_tenant)
+{
+    struct claims c = {
+        .jti = "a", .sub = "d", .exp = 2000, .iat = 1000, .nbf = 1000, .iss = "Mender", .is_device = true};
+    AUTO(json_release) json_t *addons = json_pack("[{s:s, s:b}]", "name", "configure", "enabled", 1);
+    AUTO(mem_free) char *text = claims_write(&c, &(struct claims_plan){.plan = "enterprise", .addons = addons});
+    ck_assert_str_eq(text,
+                     "{\"jti\":\"a\",\"sub\":\"d\",\"exp\":2000,\"iat\":1000,\"mender.device\":true,"
+                     "\"mender.plan\":\"enterprise\",\"mender.addons\":[{\"name\":\"configure\",\"enabled\":true}],"
+                     "\"mender.trial\":false,\"iss\":\"Mender\",\"nbf\":1000}");
 }
 END_TEST
 
@@ -217,7 +230,7 @@ START_TEST(what_it_writes_it_reads)
 {
     struct claims c = good();
     snprintf(c.sub, sizeof c.sub, "%s", "a\"b\\c\n\x01</é");
-    AUTO(mem_free) char *text = claims_write(&c);
+    AUTO(mem_free) char *text = claims_write(&c, NULL);
     struct claims back = parsed(text);
     ck_assert_str_eq(back.sub, c.sub);
     ck_assert_int_eq(back.exp, c.exp);
@@ -238,9 +251,10 @@ static Suite *suite(void)
     tcase_add_test(tc, expires_at_the_second_of_exp);
     tcase_add_test(tc, a_token_of_the_future_is_refused);
     tcase_add_test(tc, hostile_times_do_not_wrap);
-    tcase_add_test(tc, needs_jti_sub_iss_and_scp);
+    tcase_add_test(tc, needs_jti_sub_and_iss);
     tcase_add_test(tc, writes_in_the_order_of_the_contract);
     tcase_add_test(tc, leaves_out_what_is_absent);
+    tcase_add_test(tc, a_device_token_tells_of_its_tenant);
     tcase_add_test(tc, what_it_writes_it_reads);
     return s;
 }

@@ -64,6 +64,15 @@
     X(PUBKEY_SIZE, 400, "cannot decode public key: the RSA key is too small, too large or weak")                       \
     X(SIGNATURE_MISSING, 400, "missing request signature header")                                                      \
     X(SIGNATURE, 401, "signature verification failed")                                                                 \
+    /* devices: contract/deviceauth 1.4, 2.6, 5.2 */                                                                   \
+    X(DEVICE_NOT_FOUND, 404, "device not found")                                                                       \
+    X(AUTH_SET_NOT_FOUND, 404, "authorization set not found")                                                          \
+    X(DEVICE_EXISTS, 409, "device already exists") /* the reply is that device */                                      \
+    X(DEVICE_UNAUTHORIZED, 401, "dev auth: unauthorized")                                                              \
+    X(DEVICE_MISMATCH, 400, "dev auth: dev ID and auth ID mismatch")                                                   \
+    X(DEVICE_TRANSITION, 400, "dev auth: bad request")                                                                 \
+    X(DEVICE_LIMIT, 422, "maximum number of accepted devices reached")                                                 \
+    X(WORKFLOW, 500, "the workflow engine did not take a call; it stays queued")                                       \
     /* storage */                                                                                                      \
     X(DB, 500, "database error")                                                                                       \
     X(DB_UNREACHABLE, 503, "service unavailable")                                                                      \

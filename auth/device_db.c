@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "auth/device_db.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "lib/auto.h"
+#include "lib/mem.h"
+
+#define COLUMNS                                                                                                        \
+    "d.id, d.tenant_id, d.id_data, d.status, d.decommissioning, d.provisioned, d.revision, d.created_ms, "             \
+    "d.updated_ms, c.seen_ms, a.id, a.pubkey, a.status, a.created_ms "
+#define FIRST_OF_SET 10
+
+/* Behind the devices of a query, which are called d. */
+#define JOINS                                                                                                          \
+    " LEFT JOIN device_check_ins c ON c.device_id = d.id LEFT JOIN auth_sets a ON a.device_id = d.id "                 \
+    "ORDER BY d.status, d.id, a.created_ms, a.id"
+
+/* A status that no release of this program wrote counts as the weakest. */
+static enum device_status status_of(const char *name)
+{
+    enum device_status status = DEVICE_NOAUTH;
+    (void)device_status_parse(name, &status);
+    return status;
+}
+
+static struct device *device_of(const struct db_rows *rows)
+{
+    struct device *device = mem_calloc(1, sizeof *device);
+    *device = (struct device){
+        .id = mem_strdup(db_rows_text(rows, 0)),
+        .tenant_id = mem_strdup(db_rows_text(rows, 1)),
+        .id_data = mem_strdup(db_rows_text(rows, 2)),
+        .status = status_of(db_rows_text(rows, 3)),
+        .is_decommissioning = db_rows_int(rows, 4) != 0,
+        .is_provisioned = db_rows_int(rows, 5) != 0,
+        .revision = db_rows_int(rows, 6),
+        .created_ms = db_rows_int(rows, 7),
+        .updated_ms = db_rows_int(rows, 8),
+        .seen_ms = db_rows_int(rows, 9),
+    };
+    return device;
+}
+
+static void add_set(struct device *device, const struct db_rows *rows)
+{
+    if (db_rows_is_null(rows, FIRST_OF_SET))
+        return;
+    device->set = mem_resize(device->set, device->sets + 1, sizeof *device->set);
+    device->set[device->sets++] = (struct auth_set){
+        .id = mem_strdup(db_rows_text(rows, FIRST_OF_SET)),
+        .pubkey = mem_strdup(db_rows_text(rows, FIRST_OF_SET + 1)),
+        .status = status_of(db_rows_text(rows, FIRST_OF_SET + 2)),
+        .created_ms = db_rows_int(rows, FIRST_OF_SET + 3),
+    };
+}
+
+/* A row for each set of a device, those of one device together. */
+static void read_devices(struct db_rows *rows, struct device ***out, size_t *n)
+{
+    struct device **list = mem_calloc(db_rows_count(rows), sizeof(struct device *));
+    size_t count = 0;
+    while (db_rows_next(rows)) {
+        if (count == 0 || strcmp(list[count - 1]->id, db_rows_text(rows, 0)) != 0)
+            list[count++] = device_of(rows);
+        add_set(list[count - 1], rows);
+    }
+    *out = list;
+    *n = count;
+}
+
+static enum err load_one(struct db *db, const char *sql, const char *tenant, const char *key, struct device **out)
+{
+    AUTO(db_rows_free) struct db_rows *rows = NULL;
+    TRY(db_query(db, sql, DB_ARGS(db_text(tenant), db_text(key)), &rows));
+    struct device *device = NULL;
+    while (db_rows_next(rows)) {
+        if (device == NULL)
+            device = device_of(rows);
+        add_set(device, rows);
+    }
+    if (device == NULL)
+        return ERR_DEVICE_NOT_FOUND;
+    *out = device;
+    return ERR_OK;
+}
+
+enum err device_db_load(struct db *db, const char *tenant, const char *id, struct device **out)
+{
+    static const char sql[] = "SELECT " COLUMNS "FROM (SELECT * FROM devices WHERE tenant_id = $1 AND id = $2) d" JOINS;
+    return load_one(db, sql, tenant, id, out);
+}
+
+enum err device_db_load_by_identity(struct db *db, const char *tenant, const char *id_hash, struct device **out)
+{
+    static const char sql[] =
+        "SELECT " COLUMNS "FROM (SELECT * FROM devices WHERE tenant_id = $1 AND id_hash = $2) d" JOINS;
+    return load_one(db, sql, tenant, id_hash, out);
+}
+
+enum err device_db_load_by_set(struct db *db, const char *tenant, const char *set_id, struct device **out)
+{
+    static const char sql[] = "SELECT " COLUMNS "FROM (SELECT * FROM devices WHERE id = "
+                              "(SELECT device_id FROM auth_sets WHERE tenant_id = $1 AND id = $2)) d" JOINS;
+    enum err e = load_one(db, sql, tenant, set_id, out);
+    return e == ERR_DEVICE_NOT_FOUND ? ERR_AUTH_SET_NOT_FOUND : e;
+}
+
+enum err device_db_match(struct db *db, const char *tenant, const char *id_hash, const char *key_hash,
+                         struct device_match *out)
+{
+    static const char sql[] = "SELECT a.id, d.id, a.status, d.decommissioning "
+                              "FROM devices d JOIN auth_sets a ON a.device_id = d.id "
+                              "WHERE d.tenant_id = $1 AND d.id_hash = $2 AND a.key_hash = $3";
+    AUTO(db_rows_free) struct db_rows *rows = NULL;
+    TRY(db_query(db, sql, DB_ARGS(db_text(tenant), db_text(id_hash), db_text(key_hash)), &rows));
+    if (!db_rows_next(rows))
+        return ERR_AUTH_SET_NOT_FOUND;
+    snprintf(out->set_id, sizeof out->set_id, "%s", db_rows_text(rows, 0));
+    snprintf(out->device_id, sizeof out->device_id, "%s", db_rows_text(rows, 1));
+    out->status = status_of(db_rows_text(rows, 2));
+    out->is_decommissioning = db_rows_int(rows, 3) != 0;
+    return ERR_OK;
+}
+
+static bool is_every_status(const struct device_filter *filter)
+{
+    for (size_t i = 0; i < DEVICE_STATUSES; i++)
+        if (!filter->status[i])
+            return false;
+    return true;
+}
+
+/* The name of status i when the filter asks for it; a name that no row has otherwise. */
+static struct db_arg wanted(const struct device_filter *filter, enum device_status i)
+{
+    return db_text(filter->status[i] ? device_status_name(i) : "");
+}
+
+enum err device_db_list(struct db *db, const char *tenant, const struct device_filter *filter, int64_t skip,
+                        int64_t limit, struct device ***out, size_t *n)
+{
+    /* the index gives this order as it is, so that a page costs what it shows */
+    static const char all[] = "SELECT " COLUMNS "FROM (SELECT * FROM devices WHERE tenant_id = $1 "
+                              "ORDER BY status, id LIMIT $2 OFFSET $3) d" JOINS;
+    static const char some[] = "SELECT " COLUMNS "FROM (SELECT * FROM devices WHERE tenant_id = $1 "
+                               "AND status IN ($4, $5, $6, $7, $8) ORDER BY status, id LIMIT $2 OFFSET $3) d" JOINS;
+    AUTO(db_rows_free) struct db_rows *rows = NULL;
+    if (is_every_status(filter))
+        TRY(db_query(db, all, DB_ARGS(db_text(tenant), db_int(limit), db_int(skip)), &rows));
+    else
+        TRY(db_query(db, some,
+                     DB_ARGS(db_text(tenant), db_int(limit), db_int(skip), wanted(filter, DEVICE_ACCEPTED),
+                             wanted(filter, DEVICE_PREAUTHORIZED), wanted(filter, DEVICE_PENDING),
+                             wanted(filter, DEVICE_REJECTED), wanted(filter, DEVICE_NOAUTH)),
+                     &rows));
+    read_devices(rows, out, n);
+    return ERR_OK;
+}
+
+enum err device_db_count(struct db *db, const char *tenant, enum device_status status, int64_t *count)
+{
+    static const char sql[] = "SELECT COUNT(*) FROM devices WHERE tenant_id = $1 AND status = $2";
+    AUTO(db_rows_free) struct db_rows *rows = NULL;
+    TRY(db_query(db, sql, DB_ARGS(db_text(tenant), db_text(device_status_name(status))), &rows));
+    *count = db_rows_next(rows) ? db_rows_int(rows, 0) : 0;
+    return ERR_OK;
+}
+
+enum err device_db_insert(struct db *db, const struct device *device, const char *id_hash, bool *inserted)
+{
+    static const char sql[] = "INSERT INTO devices (id, tenant_id, id_hash, id_data, status, revision, created_ms, "
+                              "updated_ms) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING";
+    int64_t changed = 0;
+    TRY(db_exec(db, sql,
+                DB_ARGS(db_text(device->id), db_text(device->tenant_id), db_text(id_hash), db_text(device->id_data),
+                        db_text(device_status_name(device->status)), db_int(device->revision),
+                        db_int(device->created_ms), db_int(device->updated_ms)),
+                &changed));
+    *inserted = changed > 0;
+    return ERR_OK;
+}
+
+enum err device_db_update(struct db *db, struct device *device, int64_t now_ms)
+{
+    static const char sql[] = "UPDATE devices SET status = $1, decommissioning = $2, provisioned = $3, "
+                              "updated_ms = $4, revision = revision + 1 WHERE id = $5";
+    device->revision++;
+    device->updated_ms = now_ms;
+    return db_exec(db, sql,
+                   DB_ARGS(db_text(device_status_name(device->status)), db_int(device->is_decommissioning),
+                           db_int(device->is_provisioned), db_int(now_ms), db_text(device->id)),
+                   NULL);
+}
+
+enum err device_db_delete(struct db *db, const char *tenant, const char *id)
+{
+    static const char sql[] = "DELETE FROM devices WHERE tenant_id = $1 AND id = $2";
+    int64_t changed = 0;
+    TRY(db_exec(db, sql, DB_ARGS(db_text(tenant), db_text(id)), &changed));
+    return changed == 0 ? ERR_DEVICE_NOT_FOUND : ERR_OK;
+}
+
+enum err device_db_insert_set(struct db *db, const struct device *device, const struct auth_set *set,
+                              const char *key_hash)
+{
+    static const char sql[] = "INSERT INTO auth_sets (id, tenant_id, device_id, key_hash, pubkey, status, created_ms) "
+                              "VALUES ($1, $2, $3, $4, $5, $6, $7)";
+    return db_exec(db, sql,
+                   DB_ARGS(db_text(set->id), db_text(device->tenant_id), db_text(device->id), db_text(key_hash),
+                           db_text(set->pubkey), db_text(device_status_name(set->status)), db_int(set->created_ms)),
+                   NULL);
+}
+
+enum err device_db_update_set(struct db *db, const struct auth_set *set)
+{
+    static const char sql[] = "UPDATE auth_sets SET status = $1 WHERE id = $2";
+    return db_exec(db, sql, DB_ARGS(db_text(device_status_name(set->status)), db_text(set->id)), NULL);
+}
+
+enum err device_db_delete_set(struct db *db, const char *set_id)
+{
+    static const char sql[] = "DELETE FROM auth_sets WHERE id = $1";
+    return db_exec(db, sql, DB_ARGS(db_text(set_id)), NULL);
+}
+
+enum err device_db_put_token(struct db *db, const char *set_id, int64_t issued_ms, int64_t expires_ms)
+{
+    static const char sql[] = "INSERT INTO device_tokens (id, tenant_id, device_id, issued_ms, expires_ms) "
+                              "SELECT a.id, a.tenant_id, a.device_id, CAST($2 AS BIGINT), CAST($3 AS BIGINT) "
+                              "FROM auth_sets a JOIN devices d ON d.id = a.device_id "
+                              "WHERE a.id = $1 AND a.status = 'accepted' AND d.decommissioning = 0 "
+                              "ON CONFLICT (id) DO UPDATE SET issued_ms = excluded.issued_ms, "
+                              "expires_ms = excluded.expires_ms";
+    int64_t changed = 0;
+    TRY(db_exec(db, sql, DB_ARGS(db_text(set_id), db_int(issued_ms), db_int(expires_ms)), &changed));
+    return changed == 0 ? ERR_NOT_FOUND : ERR_OK;
+}
+
+enum err device_db_delete_token(struct db *db, const char *tenant, const char *jti)
+{
+    static const char sql[] = "DELETE FROM device_tokens WHERE tenant_id = $1 AND id = $2";
+    int64_t changed = 0;
+    TRY(db_exec(db, sql, DB_ARGS(db_text(tenant), db_text(jti)), &changed));
+    return changed == 0 ? ERR_NOT_FOUND : ERR_OK;
+}
+
+enum err device_db_delete_tokens(struct db *db, const char *tenant, const char *device_id)
+{
+    static const char all[] = "DELETE FROM device_tokens WHERE tenant_id = $1";
+    static const char one[] = "DELETE FROM device_tokens WHERE tenant_id = $1 AND device_id = $2";
+    if (device_id == NULL)
+        return db_exec(db, all, DB_ARGS(db_text(tenant)), NULL);
+    return db_exec(db, one, DB_ARGS(db_text(tenant), db_text(device_id)), NULL);
+}
+
+enum err device_db_load_limit(struct db *db, const char *tenant, const char *name, int64_t *value)
+{
+    static const char sql[] = "SELECT value FROM limits WHERE tenant_id = $1 AND name = $2";
+    AUTO(db_rows_free) struct db_rows *rows = NULL;
+    TRY(db_query(db, sql, DB_ARGS(db_text(tenant), db_text(name)), &rows));
+    if (!db_rows_next(rows))
+        return ERR_NOT_FOUND;
+    *value = db_rows_int(rows, 0);
+    return ERR_OK;
+}
+
+enum err device_db_save_limit(struct db *db, const char *tenant, const char *name, int64_t value)
+{
+    static const char sql[] = "INSERT INTO limits (tenant_id, name, value) VALUES ($1, $2, $3) "
+                              "ON CONFLICT (tenant_id, name) DO UPDATE SET value = excluded.value";
+    return db_exec(db, sql, DB_ARGS(db_text(tenant), db_text(name), db_int(value)), NULL);
+}
+
+enum err device_db_delete_limit(struct db *db, const char *tenant, const char *name)
+{
+    static const char sql[] = "DELETE FROM limits WHERE tenant_id = $1 AND name = $2";
+    return db_exec(db, sql, DB_ARGS(db_text(tenant), db_text(name)), NULL);
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef AUTH_DEVICE_DB_H
+#define AUTH_DEVICE_DB_H
+
+#include "auth/device.h"
+#include "lib/db.h"
+#include "lib/err.h"
+
+/* The tables of migrations/0005_devices.sql. Storage errors pass through. Devices are loaded with their sets. */
+
+/* ERR_DEVICE_NOT_FOUND */
+enum err device_db_load(struct db *db, const char *tenant, const char *id, struct device **out);
+enum err device_db_load_by_identity(struct db *db, const char *tenant, const char *id_hash, struct device **out);
+
+/* The device that the set belongs to. ERR_AUTH_SET_NOT_FOUND */
+enum err device_db_load_by_set(struct db *db, const char *tenant, const char *set_id, struct device **out);
+
+/* What the hot path asks: which set has this identity and key. ERR_AUTH_SET_NOT_FOUND */
+struct device_match {
+    char set_id[64];
+    char device_id[64];
+    enum device_status status; /* of the set */
+    bool is_decommissioning;
+};
+enum err device_db_match(struct db *db, const char *tenant, const char *id_hash, const char *key_hash,
+                         struct device_match *out);
+
+/* By status and id; the statuses of filter only, its ids not. */
+enum err device_db_list(struct db *db, const char *tenant, const struct device_filter *filter, int64_t skip,
+                        int64_t limit, struct device ***out, size_t *n);
+enum err device_db_count(struct db *db, const char *tenant, enum device_status status, int64_t *count);
+
+/* *inserted is false, and nothing was written, when the identity was there. */
+enum err device_db_insert(struct db *db, const struct device *device, const char *id_hash, bool *inserted);
+
+/* Write status, decommissioning and provisioned; revision and updated_ms move on, here and in the row. */
+enum err device_db_update(struct db *db, struct device *device, int64_t now_ms);
+
+/* Sets, tokens and check-in go with it. ERR_DEVICE_NOT_FOUND */
+enum err device_db_delete(struct db *db, const char *tenant, const char *id);
+
+enum err device_db_insert_set(struct db *db, const struct device *device, const struct auth_set *set,
+                              const char *key_hash);
+enum err device_db_update_set(struct db *db, const struct auth_set *set);
+enum err device_db_delete_set(struct db *db, const char *set_id);
+
+/* Write the token of a set, if the set is accepted still and its device not on its way out; else ERR_NOT_FOUND. */
+enum err device_db_put_token(struct db *db, const char *set_id, int64_t issued_ms, int64_t expires_ms);
+
+/* Delete the token called jti (ERR_NOT_FOUND), those of a device, or of a device or, with NULL, all within tenant. */
+enum err device_db_delete_token(struct db *db, const char *tenant, const char *jti);
+enum err device_db_delete_tokens(struct db *db, const char *tenant, const char *device_id);
+
+/* ERR_NOT_FOUND: not set */
+enum err device_db_load_limit(struct db *db, const char *tenant, const char *name, int64_t *value);
+enum err device_db_save_limit(struct db *db, const char *tenant, const char *name, int64_t value);
+enum err device_db_delete_limit(struct db *db, const char *tenant, const char *name);
+
+#endif

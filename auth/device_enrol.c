@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "auth/device_enrol.h"
+
+#include <string.h>
+
+#include "auth/device_change.h"
+#include "auth/device_db.h"
+#include "lib/auto.h"
+#include "lib/clock.h"
+#include "lib/mem.h"
+#include "lib/metrics.h"
+#include "lib/sat.h"
+
+METRICS_COUNTER(asked_accepted, "mintd_auth_requests_total", "result=\"accepted\"", "Devices' requests, by result.");
+METRICS_COUNTER(asked_refused, "mintd_auth_requests_total", "result=\"refused\"", "Devices' requests, by result.");
+METRICS_COUNTER(issued, "mintd_tokens_issued_total", "kind=\"device\"", "Tokens issued, by kind.");
+
+/* What one transaction does. */
+struct enrolment {
+    const struct fleet *fleet;
+    const struct device_request *request;
+    struct device_match found; /* the set that the request ended up with */
+};
+
+static struct auth_set *find_key(const struct device *device, const char *pubkey)
+{
+    for (size_t i = 0; i < device->sets; i++)
+        if (strcmp(device->set[i].pubkey, pubkey) == 0)
+            return &device->set[i];
+    return NULL;
+}
+
+/* The operator said yes in advance: now is the time (contract/deviceauth 2.7, step 1). */
+static enum err accept(struct enrolment *enrolment, struct db *tx, struct device *device, struct auth_set *set)
+{
+    if (device->status != DEVICE_ACCEPTED) {
+        enum err e = device_change_check_limit(tx, device->tenant_id);
+        if (e == ERR_DEVICE_LIMIT)
+            return ERR_UNAUTHORIZED;
+        TRY(e);
+    }
+    TRY(device_change_set(tx, device, set, DEVICE_ACCEPTED));
+    return device_change_status(enrolment->fleet, tx, device, DEVICE_ACCEPTED, set, enrolment->request->request_id);
+}
+
+/* A key that was not seen before waits for somebody's decision. */
+static enum err submit(struct enrolment *enrolment, struct db *tx, struct device *device, struct auth_set **set)
+{
+    const struct device_request *request = enrolment->request;
+    TRY(device_change_add_set(tx, device, request->pubkey, request->key_hash, DEVICE_PENDING, set));
+    if (DEVICE_PENDING >= device->status)
+        return ERR_OK;
+    return device_change_status(enrolment->fleet, tx, device, device_strongest(device), *set, request->request_id);
+}
+
+static enum err find_device(struct enrolment *enrolment, struct db *tx, struct device **out)
+{
+    const struct device_request *request = enrolment->request;
+    enum err e = device_db_load_by_identity(tx, request->tenant, request->id_hash, out);
+    if (e != ERR_DEVICE_NOT_FOUND)
+        return e;
+    AUTO(device_free) struct device *device = mem_calloc(1, sizeof *device);
+    device->tenant_id = mem_strdup(request->tenant);
+    device->id_data = mem_strdup(request->id_data);
+    device->status = DEVICE_NOAUTH;
+    TRY(device_change_insert(enrolment->fleet, tx, device, request->id_hash, request->request_id));
+    *out = MOVE(device);
+    return ERR_OK;
+}
+
+static enum err record(struct db *tx, void *arg)
+{
+    struct enrolment *enrolment = arg;
+    AUTO(device_free) struct device *device = NULL;
+    TRY(find_device(enrolment, tx, &device));
+    if (device->is_decommissioning)
+        return ERR_DEVICE_UNAUTHORIZED;
+    struct auth_set *set = find_key(device, enrolment->request->pubkey);
+    if (set == NULL)
+        TRY(submit(enrolment, tx, device, &set));
+    else if (set->status == DEVICE_PREAUTHORIZED)
+        TRY(accept(enrolment, tx, device, set));
+    struct device_match found = {.status = set->status};
+    memcpy(found.set_id, set->id, strlen(set->id) + 1);
+    memcpy(found.device_id, device->id, strlen(device->id) + 1);
+    enrolment->found = found;
+    return ERR_OK;
+}
+
+/* Sets that are decided upon are found without a transaction; all else is written in one. */
+static enum err find_set(struct enrolment *enrolment)
+{
+    const struct device_request *request = enrolment->request;
+    const struct fleet *fleet = enrolment->fleet;
+    enum err e = device_db_match(fleet->db, request->tenant, request->id_hash, request->key_hash, &enrolment->found);
+    if (e == ERR_OK && enrolment->found.status != DEVICE_PREAUTHORIZED)
+        return ERR_OK;
+    if (e != ERR_OK && e != ERR_AUTH_SET_NOT_FOUND)
+        return e;
+    TRY(db_tx(fleet->db, record, enrolment));
+    if (enrolment->found.status == DEVICE_ACCEPTED)
+        issuer_revoked(fleet->tokens);
+    return fleet->outbox != NULL ? outbox_flush(fleet->outbox, enrolment->found.device_id) : ERR_OK;
+}
+
+/* Signing goes before the row: a key that is out of order leaves nothing behind. */
+static enum err issue(const struct fleet *fleet, const struct device_match *set, const char *tenant,
+                      const struct claims_plan *plan, char **token)
+{
+    struct claims claims;
+    AUTO(mem_wipe) char *signed_token = NULL;
+    TRY(issuer_sign_device(fleet->tokens, set->set_id, set->device_id, tenant, plan, &claims, &signed_token));
+    enum err e = device_db_put_token(fleet->db, set->set_id, clock_ms(), sat_mul(claims.exp, 1000));
+    if (e == ERR_NOT_FOUND)
+        return ERR_DEVICE_UNAUTHORIZED;
+    TRY(e);
+    metrics_add(&issued, 1);
+    *token = MOVE(signed_token);
+    return ERR_OK;
+}
+
+static enum err enrol(const struct fleet *fleet, const struct device_request *request, const struct claims_plan *plan,
+                      char **token)
+{
+    struct enrolment enrolment = {.fleet = fleet, .request = request};
+    TRY(find_set(&enrolment));
+    if (enrolment.found.status != DEVICE_ACCEPTED || enrolment.found.is_decommissioning)
+        return ERR_DEVICE_UNAUTHORIZED;
+    return issue(fleet, &enrolment.found, request->tenant, plan, token);
+}
+
+enum err device_enrol(const struct fleet *fleet, const struct device_request *request, const struct claims_plan *plan,
+                      char **token)
+{
+    enum err e = enrol(fleet, request, plan, token);
+    if (e == ERR_OK)
+        metrics_add(&asked_accepted, 1);
+    else if (err_status(e) == 401)
+        metrics_add(&asked_refused, 1);
+    return e;
+}

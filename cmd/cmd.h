@@ -9,7 +9,7 @@
 
 /* The command line: a program is a table of commands, a command has a table of options, in cmd/<its first word>.c. */
 
-/* Exit codes, those of the original (contract/useradm 7). */
+/* Exit codes, up to CMD_PASSWORD those of the original (contract/useradm 7). */
 enum cmd_exit {
     CMD_OK,
     CMD_USAGE,    /* command line, configuration, a token or a server that is no good */
@@ -19,6 +19,8 @@ enum cmd_exit {
     CMD_USER,     /* user create, list, delete */
     CMD_MIGRATE,  /* migrate, under the name useradm */
     CMD_PASSWORD, /* set-password */
+    CMD_SKIPPED,  /* import: done, but some documents were skipped */
+    CMD_IMPORT,   /* import: it stopped on the way, at a broken file or the database */
 };
 
 struct cmd_option {
@@ -56,7 +58,7 @@ struct program {
 };
 
 #define CMD_OPTIONS_MAX 16
-#define CMD_ARGS_MAX 2
+#define CMD_ARGS_MAX 16
 
 /* One run of a command. */
 struct cmd {
@@ -92,6 +94,7 @@ extern const struct command migrate_command;
 extern const struct command user_create_command, user_set_password_command, user_list_command, user_delete_command;
 extern const struct command keys_generate_command, keys_list_command, keys_check_command;
 extern const struct command token_inspect_command;
+extern const struct command import_useradm_command;
 extern const struct command config_check_command;
 extern const struct command health_command;
 extern const struct command version_command;

@@ -6,7 +6,7 @@
 #include "cmd/cmd.h"
 
 static const struct command *const mintd_commands[] = {
-    &serve_command,
+    &serve_command, /* in the order of the help */
     &migrate_command,
     &user_create_command,
     &user_set_password_command,
@@ -16,6 +16,7 @@ static const struct command *const mintd_commands[] = {
     &keys_list_command,
     &keys_check_command,
     &token_inspect_command,
+    &import_useradm_command,
     &config_check_command,
     &health_command,
     &version_command,

@@ -1,0 +1,219 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`mintd import useradm`: exports of the original in, people and their tokens served."""
+import base64
+import gzip
+import json
+import os
+import re
+import shutil
+import subprocess
+import time
+
+import mintd
+from mintd import DEADLINE, USERADM, Case, both_engines, request
+
+DATA = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "data")
+FILES = ("users.json", "tokens.json", "settings.json", "user_settings.json")
+ALICE = "9cfa9a52-6a26-4d4c-8d5e-0f1c2b3a4d5e"
+SESSION = "0b5f4c1e-6f0a-4c59-9a55-2f6a4f1d1a01"  # alice, key 0
+PAT = "1c6a5d2f-7a1b-4d6a-8b66-3a7b5a2e2b02"  # alice, key 5539
+ENDLESS = "2d7b6e3a-8b2c-4e7b-9c77-4b8c6b3f3c03"  # bob, key 5539
+HASH = "$2a$04$abcdefghijklmnopqrstuujydOTSfIH/d5oUHpsygqV5X9xJLQc6e"
+
+
+def export(name):
+    return os.path.join(DATA, "import", name)
+
+
+def encode(data):
+    return base64.urlsafe_b64encode(data).rstrip(b"=")
+
+
+def original_token(key, kid, claims):
+    """What the original issues: RS256 with the number of the key in the header, claims in its order."""
+    header = json.dumps({"alg": "RS256", "kid": kid, "typ": "JWT"}, separators=(",", ":")).encode()
+    text = encode(header) + b"." + encode(json.dumps(claims, separators=(",", ":")).encode())
+    signed = subprocess.run(["openssl", "dgst", "-sha256", "-sign", key], input=text, capture_output=True, check=True,
+                            timeout=DEADLINE).stdout
+    return (text + b"." + encode(signed)).decode()
+
+
+def claims_of(jti, sub, **more):
+    now = int(time.time()) - 60
+    return {"jti": jti, "sub": sub, **more, "iat": now, "mender.user": True, "iss": "mender.useradm",
+            "scp": "mender.*", "nbf": now}
+
+
+def user(number, **more):
+    return {"_id": f"user-{number}", "email": f"user{number}@example.com", "password": HASH, "tenant_id": "",
+            "created_ts": {"$date": "2024-01-01T00:00:00Z"}, "updated_ts": {"$date": "2024-01-01T00:00:00Z"}, **more}
+
+
+class Importing(Case):
+    def take(self, *files, expect=0, **more):
+        """Import; the table as {collection: (taken, already there, expired, skipped)}."""
+        done = self.mintd("import", "useradm", *files, expect=expect, **more)
+        self.assertEqual(done.stderr, "")
+        self.output = done.stdout
+        rows = re.findall(r"^(\w+) +(\d+) +(\d+) +(\d+) +(\d+)$", done.stdout, re.M)
+        return {row[0]: tuple(int(n) for n in row[1:]) for row in rows}
+
+    def lines(self, name, *documents):
+        return self.write(name, "".join(json.dumps(d) + "\n" for d in documents))
+
+    def listed(self):
+        return json.loads(self.mintd("user", "list", "--json").stdout)
+
+
+@both_engines
+class Exports(Importing):
+    def test_what_is_imported_is_served(self):
+        self.mintd("migrate")
+        os.mkdir(self.path("keys"), 0o700)
+        for source, name in (("rsa2048.pem", "private.pem"), ("rsa2048b.pem", "private.id.5539.pem")):
+            shutil.copy(os.path.join(DATA, "jws", source), self.path("keys", name))
+            os.chmod(self.path("keys", name), 0o600)
+        self.assertEqual(self.take(*(export(name) for name in FILES)),
+                         {"users": (2, 0, 0, 0), "tokens": (3, 0, 1, 0), "settings": (1, 0, 0, 0),
+                          "user_settings": (1, 0, 0, 0)})
+        server = self.serve()
+        session = original_token(self.path("keys", "private.pem"), 0,
+                                 claims_of(SESSION, ALICE, exp=4070908800))
+        pat = original_token(self.path("keys", "private.id.5539.pem"), 5539,
+                             claims_of(PAT, ALICE, exp=4070908800))
+        endless = original_token(self.path("keys", "private.id.5539.pem"), 5539, claims_of(ENDLESS, "123456"))
+        for token in (session, pat, endless):
+            self.assertEqual(server.verify(token), 200)
+        self.check_account(server, session)
+        reply = request(server.public, "DELETE", USERADM + "/settings/tokens/" + PAT, bearer=session)
+        self.assertEqual(reply.status, 204)
+        self.assertEqual(server.verify(pat), 401)
+        self.assertEqual(request(server.public, "POST", USERADM + "/auth/logout", bearer=session).status, 202)
+        self.assertEqual(server.verify(session), 401)
+        self.assertEqual(server.verify(endless), 200)
+
+    def check_account(self, server, token):
+        me = request(server.public, "GET", USERADM + "/users/me", bearer=token).json()
+        self.assertEqual(me, {"id": ALICE, "email": "alice@example.com", "created_ts": "2023-03-01T08:15:30.125Z",
+                              "updated_ts": "2024-06-02T10:00:00Z", "login_ts": "2024-11-20T07:30:00.5Z"})
+        pats = request(server.public, "GET", USERADM + "/settings/tokens", bearer=token).json()
+        self.assertEqual([(p["id"], p["name"], p["created_ts"], p["expiration_date"]) for p in pats],
+                         [(PAT, "ci \u00fc", "2025-11-20T00:53:20Z", "2099-01-01T00:00:00Z")])
+        common = request(server.public, "GET", USERADM + "/settings", bearer=token)
+        self.assertEqual(common.headers["ETag"], "5f0c1d2e-3b4a-4c5d-8e6f-7a8b9c0d1e2f")
+        self.assertEqual(common.text, '{"columnSelection":[],"onboarding":{"approach":null,"demoArtifactPort":85},'
+                                      '"offlineThreshold":{"interval":1,"intervalUnit":"days"}}')
+        mine = request(server.public, "GET", USERADM + "/settings/me", bearer=token)
+        self.assertEqual(mine.text, '{"trackingConsentGiven":true,"zoom":1.5}')
+        server.login("alice@example.com", "correct horse")
+        server.login("bob@example.com", "battery staple")
+        server.login("bob@example.com", "correct horse", expect=401)
+
+    def test_a_second_run_changes_nothing(self):
+        self.mintd("migrate")
+        files = [export(name) for name in FILES]
+        self.take(*files)
+        before = self.listed()
+        there = {"users": (0, 2, 0, 0), "tokens": (0, 3, 1, 0), "settings": (0, 1, 0, 0), "user_settings": (0, 1, 0, 0)}
+        self.assertEqual(self.take(*files), there)
+        self.assertEqual(self.take("--dry-run", *files), there)
+        self.assertEqual(self.listed(), before)
+
+    def test_a_dry_run_counts_the_same_and_writes_nothing(self):
+        self.mintd("migrate")
+        bad = self.lines("users.more.json", user(1), user(1), user(2, email="user1@example.com"), user(3, password="x"))
+        files = [export(name) for name in FILES] + [bad]
+        foreseen = self.take("--dry-run", *files, expect=8)
+        reasons = self.output.replace("\nA dry run: nothing was written.\n", "")
+        self.assertEqual(self.listed(), [])
+        self.assertEqual(self.take(*files, expect=8), foreseen)
+        self.assertEqual(self.output, reasons)
+        self.assertEqual(len(self.listed()), 3)
+
+    def test_what_is_here_stays_and_what_does_not_fit_is_told(self):
+        self.mintd("migrate")
+        self.mintd("user", "create", "--email", "user1@example.com", "--password", "correct horse", "--id", "other")
+        self.take(self.lines("users.json", user(2), user(4)))
+        before = self.listed()
+        path = self.lines("users.json", user(1), user(2, email="new@example.com"), user(4), user(5, _id="other"))
+        self.assertEqual(self.take(path, expect=8), {"users": (0, 1, 0, 3)})
+        self.assertIn(f"1 of users: another user has this e-mail address\n    {path}:1\n", self.output)
+        self.assertIn(f"2 of users: a user with this id is here with other content (changed since?)\n"
+                      f"    {path}:2, {path}:4\n", self.output)
+        self.assertNotIn("$2a$", self.output)
+        self.assertEqual(self.listed(), before)
+
+    def test_many_documents_beside_a_running_server(self):
+        self.prepare()
+        server = self.serve()
+        path = self.lines("users.json", *(user(n) for n in range(1201)))
+        self.assertEqual(self.take(path), {"users": (1201, 0, 0, 0)})
+        server.login("user1200@example.com", "correct horse")
+        server.login("alice@example.com", "correct horse")
+
+
+class Files(Importing):
+    def setUp(self):
+        super().setUp()
+        self.mintd("migrate")
+
+    def refuses(self, path, *parts, args=()):
+        """One line, code 1, and not even a good file before it was looked into."""
+        good = self.lines("users.json", user(1))
+        done = self.mintd("import", "useradm", good, path, *args, expect=1)
+        self.fails_with_one_line(done, *parts)
+        self.assertEqual(self.listed(), [])
+
+    def test_what_is_no_export_is_refused_before_anything_is_written(self):
+        self.refuses(self.path("none", "tokens.json"), "No such file")
+        os.mkdir(self.path("tokens"))
+        self.refuses(self.path("tokens"), "Is a directory")
+        with gzip.open(self.path("tokens.json.gz"), "wb") as file:
+            file.write(b"{}\n")
+        self.refuses(self.path("tokens.json.gz"), "compressed", "gunzip")
+        with open(self.path("tokens.bson"), "wb") as file:
+            file.write(b"\x16\x00\x00\x00\x02hello\x00\x06\x00\x00\x00world\x00\x00")
+        self.refuses(self.path("tokens.bson"), "BSON")
+        self.refuses(self.write("tokens.csv", "_id,sub\n1,2\n"), "does not begin with a JSON document")
+        self.refuses(self.write("people.json", "{}\n"), "people.json", "users.json", "--collection")
+        self.refuses("-", "--collection")
+
+    def test_unknown_collection(self):
+        done = self.mintd("import", "useradm", self.lines("x", user(1)), "--collection", "user", expect=1)
+        self.fails_with_one_line(done, 'no collection "user"', "users, tokens, settings, user_settings")
+
+    def test_collection_by_option_and_from_stdin(self):
+        self.assertEqual(self.take("--collection", "users", self.lines("people", user(1))), {"users": (1, 0, 0, 0)})
+        documents = json.dumps(user(1)) + "\n\r\n" + json.dumps(user(2))
+        self.assertEqual(self.take("--collection", "users", "-", stdin=documents), {"users": (1, 1, 0, 0)})
+
+    def test_an_empty_collection_is_fine(self):
+        for name, text in (("users.json", ""), ("tokens.json", "\n\n"), ("settings.json", "[]\n")):
+            self.assertEqual(list(self.take(self.write(name, text)).values()), [(0, 0, 0, 0)])
+
+    def test_a_bad_line_costs_only_itself(self):
+        path = self.lines("users.json", user(1), user(2), user(3))
+        with open(path, "ab") as file:
+            file.write(b'{"_id":"x"\n[1]\n{"_id":"\xff"}\n{"a":"\x00"}\n{"a":1,"a":2}\n' + b'{"a":' * 3000 + b"\n")
+            file.write(b'{"_id":"' + b"a" * (5 << 20) + b'"}\n')
+            file.write(json.dumps(user(4)).encode() + b"\n" + json.dumps(user(5)).encode()[:-9])
+        self.assertEqual(self.take(path, expect=8), {"users": (4, 0, 0, 8)})
+        self.assertIn("7 of users: not a JSON document", self.output)
+        self.assertIn("1 of users: the document is longer than 4 MiB\n    " + path + ":10\n", self.output)
+
+    def test_a_broken_array_stops_after_what_was_whole(self):
+        text = json.dumps([user(1), user(2), user(3)])
+        for cut in (text[:-30], text[:-1]):
+            done = self.mintd("import", "useradm", self.write("users.json", cut), expect=9)
+            self.assertIn("users.json: the import stopped: line 1: the file ends inside", done.stderr)
+            self.assertRegex(done.stdout, r"users +\d +")
+        self.assertEqual(len(self.listed()), 3)
+
+    def test_database_must_be_ready(self):
+        path = self.lines("users.json", user(1))
+        self.fails_with_one_line(self.mintd("import", "useradm", path, env={"MINTD_DB": self.new_db()}, expect=2),
+                                 "migrate")
+
+
+if __name__ == "__main__":
+    mintd.main()

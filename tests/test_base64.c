@@ -141,6 +141,31 @@ START_TEST(accepts_one_spelling_only)
 }
 END_TEST
 
+/* contract/deviceauth 2.3 */
+static const struct {
+    const char *text;
+    const char *bytes; /* NULL: refused */
+} lax[] = {
+    {"", ""},         {"Zg==", "f"},      {"Zh==", "f"}, /* unused bits */
+    {"Zm9=", "fo"},   {"Zm9v", "foo"},    {"\r\nZ\nm\r9v\n", "foo"},
+    {"Zg=\n=", "f"},  {"Zg", NULL},       {"Zg=", NULL},
+    {"Zg===", NULL},  {"Zg==Zg==", NULL}, {"Zm 9v", NULL},
+    {"Zm9v\t", NULL}, {"Zm-_", NULL},     {"====", NULL},
+    {"A===", NULL},   {"=", NULL},
+};
+
+START_TEST(decodes_signatures_as_lax_as_the_original)
+{
+    uint8_t out[BASE64_DECODED(16)];
+    for (size_t i = 0; i < sizeof lax / sizeof *lax; i++) {
+        ptrdiff_t n = base64_decode_lax(lax[i].text, strlen(lax[i].text), out);
+        ck_assert_msg(n == (lax[i].bytes != NULL ? (ptrdiff_t)strlen(lax[i].bytes) : -1), "%s: %td", lax[i].text, n);
+        if (n > 0)
+            ck_assert_mem_eq(out, lax[i].bytes, (size_t)n);
+    }
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("base64");
@@ -151,6 +176,7 @@ static Suite *suite(void)
     tcase_add_loop_test(tc, refuses_and_points_at_the_fault_std, 0, sizeof std_refusals / sizeof *std_refusals);
     tcase_add_loop_test(tc, gives_back_every_length, 0, 2);
     tcase_add_test(tc, accepts_one_spelling_only);
+    tcase_add_test(tc, decodes_signatures_as_lax_as_the_original);
     suite_add_tcase(s, tc);
     return s;
 }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#define _GNU_SOURCE
 #include "auth/iddata.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -224,6 +226,90 @@ START_TEST(agrees_with_the_originals_encoder)
 }
 END_TEST
 
+/* Random documents, the same in each run. */
+struct maker {
+    uint64_t state;
+    FILE *out;
+};
+
+static uint32_t draw(struct maker *m, uint32_t n)
+{
+    m->state = m->state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    return (uint32_t)(m->state >> 33) % n;
+}
+
+static void make_string(struct maker *m)
+{
+    static const char *const pieces[] = {
+        "a",        "b",       "A",       "<",        "\\u0000",        "\\n",  "\\/",  "\\ud800",
+        "\\udc00",  "\x7f",    "\\u2028", "\xc3\xa9", "\\ud83d\\ude00", "\xff", "\\\"", "\xf0\x9f\x98\x80",
+        "\xe2\x80", "\\u0061",
+    };
+    fputc('"', m->out);
+    for (uint32_t n = draw(m, 4); n > 0; n--)
+        fputs(pieces[draw(m, sizeof pieces / sizeof *pieces)], m->out);
+    fputc('"', m->out);
+}
+
+static void make_number(struct maker *m)
+{
+    fprintf(m->out, "%s%u", draw(m, 2) ? "-" : "", draw(m, 1000000));
+    if (draw(m, 2) > 0)
+        fprintf(m->out, ".%u%u", draw(m, 1000000), draw(m, 1000000000));
+    if (draw(m, 2) > 0)
+        fprintf(m->out, "e%d", (int)draw(m, 600) - 300);
+}
+
+static void make_value(struct maker *m, int depth);
+
+static void make_members(struct maker *m, int depth)
+{
+    fputc('{', m->out);
+    for (uint32_t n = draw(m, 5), i = 0; i < n; i++) {
+        fputs(i > 0 ? " ,\n" : "", m->out);
+        make_string(m);
+        fputs(" : ", m->out);
+        make_value(m, depth + 1);
+    }
+    fputc('}', m->out);
+}
+
+static void make_value(struct maker *m, int depth)
+{
+    static const char *const words[] = {"true", "false", "null", "[]", "[ {} ]"};
+    uint32_t kind = draw(m, depth < 5 ? 6 : 3);
+    if (kind == 0)
+        make_string(m);
+    else if (kind == 1)
+        make_number(m);
+    else if (kind == 2)
+        fputs(words[draw(m, sizeof words / sizeof *words)], m->out);
+    else
+        make_members(m, depth);
+}
+
+START_TEST(canonical_form_is_a_fixed_point)
+{
+    struct maker m = {.state = 1};
+    for (int i = 0; i < 20000; i++) {
+        AUTO(mem_free) char *text = NULL;
+        size_t len = 0;
+        m.out = open_memstream(&text, &len);
+        make_members(&m, 0);
+        fclose(m.out);
+        AUTO(iddata_release) struct iddata once = {0};
+        AUTO(iddata_release) struct iddata twice = {0};
+        ck_ok(parse(text, len, &once));
+        ck_ok(parse(once.text, once.len, &twice));
+        ck_assert_str_eq(once.text, twice.text);
+        ck_assert_mem_eq(once.sha256, twice.sha256, IDDATA_DIGEST_SIZE);
+        AUTO(json_release) json_t *json = iddata_json(once.text);
+        AUTO(mem_free) char *wire = json_wire(json);
+        ck_assert_str_eq(wire, once.len == 2 ? "null" : once.text);
+    }
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("iddata");
@@ -237,6 +323,7 @@ static Suite *suite(void)
     tcase_add_test(tc, bounds_the_depth);
     tcase_add_test(tc, bounds_the_number_of_values);
     tcase_add_test(tc, agrees_with_the_originals_encoder);
+    tcase_add_test(tc, canonical_form_is_a_fixed_point);
     suite_add_tcase(s, tc);
     return s;
 }

@@ -15,6 +15,7 @@
 #define RETRY_AFTER "1"
 
 static const char error_type[] = "application/json; charset=utf-8";
+static const char limited_type[] = "application/json";
 
 static void drop_reply(struct call *c)
 {
@@ -104,7 +105,7 @@ void call_error(struct call *c, enum err e)
     if (id != NULL)
         json_object_set_new(json, "request_id", id);
     char *body = json_wire(json);
-    (void)!call_text(c, err_status(e), error_type, &body);
+    (void)!call_text(c, err_status(e), e == ERR_RATE_LIMIT ? limited_type : error_type, &body);
     if (err_status(e) == 503)
         call_header(c, "Retry-After", RETRY_AFTER);
 }

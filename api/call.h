@@ -23,6 +23,7 @@ enum call_header {
     CALL_FORWARDED_URI,    /* X-Forwarded-Uri */
     CALL_FORWARDED_METHOD, /* X-Forwarded-Method */
     CALL_FORWARDED_FOR,    /* X-Forwarded-For */
+    CALL_FORWARDED_HOST,   /* X-Forwarded-Host */
     CALL_IF_MATCH,
     CALL_IF_NONE_MATCH,
     CALL_USER_AGENT,
@@ -103,7 +104,8 @@ enum err call_fail(struct call *c, enum err e, const char *format, ...) __attrib
 
 /*
  * Make the error reply {"error": text, "request_id": id} (contract/useradm 1.1). A 500 says "internal error" whatever
- * its text. 401s of routes that want a token get WWW-Authenticate from the router, 503 gets Retry-After here.
+ * its text. 401s of routes that want a token get WWW-Authenticate from the router, 503 gets Retry-After here;
+ * the type of a 429 has no charset.
  */
 void call_error(struct call *c, enum err e);
 

@@ -52,6 +52,8 @@ static enum call_header wanted(const char *name, size_t len)
         if (is_name(name, "X-Forwarded-Uri"))
             return CALL_FORWARDED_URI;
         return is_name(name, "X-Forwarded-For") ? CALL_FORWARDED_FOR : CALL_HEADERS;
+    case 16:
+        return is_name(name, "X-Forwarded-Host") ? CALL_FORWARDED_HOST : CALL_HEADERS;
     case 18:
         return is_name(name, "X-Forwarded-Method") ? CALL_FORWARDED_METHOD : CALL_HEADERS;
     default:

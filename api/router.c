@@ -195,11 +195,14 @@ static void settle(struct call *c, enum err e)
         call_header(c, "X-Men-Requestid", call_request_id(c));
 }
 
-/* The high-frequency calls of machines are worth a line only when they fail or when somebody debugs. */
+/*
+ * The high-frequency calls of machines are worth a line only when they fail or when somebody debugs. Who is over a rate
+ * limit is not to fill the log: the limiter has said so once.
+ */
 static enum log_level access_level(const struct call *c)
 {
     bool is_machine = c->route != NULL && c->route->lane == LANE_IO;
-    return is_machine && c->status < 400 ? LOG_DEBUG : LOG_INFO;
+    return is_machine && (c->status < 400 || c->status == 429) ? LOG_DEBUG : LOG_INFO;
 }
 
 static struct metric *duration_of(const struct call *c)

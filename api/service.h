@@ -9,14 +9,16 @@
 #include "auth/issuer.h"
 #include "auth/plan.h"
 #include "lib/db.h"
+#include "lib/ratelimit.h"
 
 /* What handlers work with: one for the process, made by cmd/serve.c (or a test), read-only while it serves. */
 struct service {
     struct db *db;
-    struct issuer *users; /* people's tokens */
-    bool trust_gateway;   /* believe the claims of unverified tokens; internal routes on the public listener too */
-    int64_t body_max;     /* request_size_limit, bytes */
-    int password_cost;    /* of new bcrypt hashes */
+    struct issuer *users;          /* people's tokens */
+    struct ratelimit *user_limits; /* of verified calls of people; NULL: none */
+    bool trust_gateway; /* believe the claims of unverified tokens; internal routes on the public listener too */
+    int64_t body_max;   /* request_size_limit, bytes */
+    int password_cost;  /* of new bcrypt hashes */
     const struct plan_list *plans;
     const char *version;
 };

@@ -5,6 +5,7 @@
 
 #include "api/handlers.h"
 #include "api/identity.h"
+#include "api/limit.h"
 #include "api/service.h"
 #include "auth/session.h"
 #include "lib/auto.h"
@@ -72,6 +73,19 @@ static bool is_forwarded(const struct call *c)
     return slashes >= FORWARDED_SLASHES_MIN;
 }
 
+/* The original's tokens of people have neither plan nor trial, and so have ours. */
+static enum err count_user(struct call *c)
+{
+    if (c->service->user_limits == NULL)
+        return ERR_OK;
+    const struct claims *claims = &c->token.claims;
+    const struct ratelimit_identity identity = {.subject = claims->sub,
+                                                .tenant = claims->tenant,
+                                                .is_user = claims->is_user,
+                                                .is_device = claims->is_device};
+    return limit_call(c, c->service->user_limits, &identity);
+}
+
 enum err sessions_create(struct call *c)
 {
     AUTO(mem_free) char *user = NULL;
@@ -99,5 +113,6 @@ enum err sessions_verify(struct call *c)
         return ERR_FORWARDED;
     TRY(identity_authorize(&c->token.claims));
     TRY(issuer_alive(c->service->users, &c->token, c->may_block));
+    TRY(count_user(c));
     return call_empty(c, 200);
 }

@@ -85,6 +85,8 @@ static enum err apply(struct loader *l, const struct config_key *key, const json
     char why[CONFIG_VALUE_WHY_SIZE];
     if (config_value_set(l->config, key, value, why) != ERR_OK)
         return refuse(l->source, shown, why);
+    if (key->type == CONFIG_OBJECTS)
+        config_value_note(l->config, key, l->source, shown);
     return ERR_OK;
 }
 
@@ -137,7 +139,23 @@ static enum err unknown_key(struct loader *l, const char *section, const char *s
     return refuse(l->source, shown, why);
 }
 
-static enum err read_members(struct loader *l, const char *section, const json_t *object);
+static bool has_prefix(const char *text, const char *prefix)
+{
+    return strncmp(text, prefix, strlen(prefix)) == 0;
+}
+
+/* Whether keys are called name.something. */
+static bool is_map(const struct config *config, const char *section, const char *name)
+{
+    AUTO(mem_free) char *prefix = mem_printf("%s.", name);
+    bool is_flat = is_linked(config) && *section == '\0';
+    for (const struct config_key *key = config_table; key->name != NULL; key++)
+        if (has_prefix(key->name, prefix) && strcmp(key->section, is_flat ? "useradm" : section) == 0)
+            return true;
+    return false;
+}
+
+static enum err read_members(struct loader *l, const char *section, const char *prefix, const json_t *object);
 
 static enum err read_member(struct loader *l, const char *section, const char *name, const json_t *value)
 {
@@ -148,7 +166,14 @@ static enum err read_member(struct loader *l, const char *section, const char *n
     if (is_top && strcmp(name, "useradm") == 0) {
         if (json_is_null(value))
             return ERR_OK;
-        return json_is_object(value) ? read_members(l, name, value) : refuse(l->source, name, "must be a section");
+        return json_is_object(value) ? read_members(l, name, "", value) : refuse(l->source, name, "must be a section");
+    }
+    if (is_map(l->config, section, name)) {
+        AUTO(mem_free) char *prefix = mem_printf("%s.", name);
+        if (json_is_null(value))
+            return ERR_OK;
+        return json_is_object(value) ? read_members(l, section, prefix, value)
+                                     : refuse(l->source, shown, "must be a map");
     }
     const struct config_key *key = find_key(l->config, section, name);
     if (key == NULL)
@@ -156,11 +181,15 @@ static enum err read_member(struct loader *l, const char *section, const char *n
     return json_is_null(value) ? ERR_OK : apply(l, key, value, shown);
 }
 
-static enum err read_members(struct loader *l, const char *section, const json_t *object)
+static enum err read_members(struct loader *l, const char *section, const char *prefix, const json_t *object)
 {
     const char *name;
     json_t *value;
-    json_object_foreach((json_t *)object, name, value) TRY(read_member(l, section, name, value));
+    json_object_foreach((json_t *)object, name, value)
+    {
+        AUTO(mem_free) char *whole = mem_printf("%s%s", prefix, name);
+        TRY(read_member(l, section, whole, value));
+    }
     return ERR_OK;
 }
 
@@ -177,7 +206,7 @@ static enum err read_text(struct config *config, const char *source, const char 
         return ERR_CONFIG;
     }
     AUTO(loader_release) struct loader l = loader_for(config, source);
-    TRY(read_members(&l, "", root));
+    TRY(read_members(&l, "", "", root));
     note_keys(&l);
     return ERR_OK;
 }
@@ -272,6 +301,22 @@ static void settle(struct config *config)
     }
 }
 
+/* What is off may be wrong: the original does not look at it either. */
+static enum err check_limits(const struct config *config)
+{
+    struct ratelimit_config rules;
+    if (!config_user_limits(config, &rules))
+        return ERR_OK;
+    rules.keys_max = 1;
+    struct ratelimit_fault fault;
+    AUTO(ratelimit_free) struct ratelimit *limit = NULL;
+    if (ratelimit_new(&rules, &fault, &limit) == ERR_OK)
+        return ERR_OK;
+    const struct config_limits *limits = &config->user_limits;
+    const struct config_objects *at = strcmp(fault.list, "groups") == 0 ? &limits->groups : &limits->match;
+    return refuse(at->source, at->key, fault.why);
+}
+
 enum err config_load(enum role role, const char *file, struct config **out)
 {
     AUTO(config_free) struct config *config = mem_calloc(1, sizeof *config);
@@ -282,6 +327,7 @@ enum err config_load(enum role role, const char *file, struct config **out)
         TRY(read_file(config, file));
     TRY(read_environment(config));
     settle(config);
+    TRY(check_limits(config));
     *out = MOVE(config);
     return ERR_OK;
 }
@@ -314,6 +360,7 @@ enum err config_parse(enum role role, const char *text, size_t len, struct confi
     TRY(set_defaults(config));
     TRY(read_text(config, "text", text, len));
     settle(config);
+    TRY(check_limits(config));
     *out = MOVE(config);
     return ERR_OK;
 }
@@ -367,6 +414,17 @@ void config_keyring(const struct config *config, struct keyring_config *out)
         .algs_count = config->key_algorithms_n,
         .keys_max = (size_t)config->keys_max,
     };
+}
+
+bool config_user_limits(const struct config *config, struct ratelimit_config *out)
+{
+    const struct config_limits *limits = &config->user_limits;
+    *out = (struct ratelimit_config){
+        .reject_unmatched = limits->reject_unmatched,
+        .groups = limits->groups.list,
+        .match = limits->match.list,
+    };
+    return limits->enable;
 }
 
 void config_issuer(const struct config *config, struct issuer_config *out)

@@ -12,6 +12,7 @@
 #include "keystore/keyring.h"
 #include "lib/err.h"
 #include "lib/log.h"
+#include "lib/ratelimit.h"
 
 /* Which service the program is, by the name it was started under. */
 enum role { ROLE_MINTD, ROLE_USERADM, ROLE_DEVICEAUTH };
@@ -20,6 +21,20 @@ enum role { ROLE_MINTD, ROLE_USERADM, ROLE_DEVICEAUTH };
 struct config_list {
     char **item;
     size_t n;
+};
+
+/* A value that is a list of maps of texts, and where it came from, for what is found wrong with it later. */
+struct config_objects {
+    json_t *list;
+    char *source;
+    char *key;
+};
+
+/* What the services have under rate_limits.auth. */
+struct config_limits {
+    bool enable;
+    bool reject_unmatched;
+    struct config_objects groups, match;
 };
 
 /* The effective configuration: read and checked once, then passed down const. What each key means: config_table.c. */
@@ -60,6 +75,7 @@ struct config {
     int64_t token_cache_entries;
     char *plan_definitions_path;
     int64_t bcrypt_cost;
+    struct config_limits user_limits;
 };
 
 /*
@@ -89,6 +105,9 @@ void config_print(const struct config *config, FILE *out);
 
 /* The key ring that the configuration asks for; borrows from config. */
 void config_keyring(const struct config *config, struct keyring_config *out);
+
+/* The rate limits of verified calls of people, borrowing from config. false: there are none */
+bool config_user_limits(const struct config *config, struct ratelimit_config *out);
 
 /* The issuer that the configuration asks for; borrows from config. */
 void config_issuer(const struct config *config, struct issuer_config *out);

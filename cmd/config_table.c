@@ -10,6 +10,9 @@
 #define TOP(field) "", #field, offsetof(struct config, field)
 #define USERADM(field) "useradm", #field, offsetof(struct config, field)
 
+/* Keys of the original's map rate_limits.auth. */
+#define USERADM_LIMITS(field) "useradm", "rate_limits.auth." #field, offsetof(struct config, user_limits.field)
+
 #define YEAR_S (INT64_C(365) * 86400)
 
 /* clang-format off */
@@ -95,13 +98,22 @@ const struct config_key config_table[] = {
      .linked = "/etc/useradm/plans.yaml"},
     {USERADM(bcrypt_cost),                         CONFIG_INT,    PASSWORD_COST_MIN, PASSWORD_COST_MAX, "10",
      .help = "the cost of new password hashes"},
+    {USERADM_LIMITS(enable),                       CONFIG_BOOL,   0,            0, "false",
+     .help = "limit how often verified calls may come, in each process by itself"},
+    {USERADM_LIMITS(reject_unmatched),             CONFIG_BOOL,   0,            0, "false",
+     .help = "refuse calls that no pattern or no group takes"},
+    {USERADM_LIMITS(groups),                       CONFIG_OBJECTS, 0,           0,
+     "{\"name\":\"default\",\"quota\":300,\"interval\":\"1m\","
+     "\"event_expression\":\"{{with .Identity}}{{.Subject}}{{end}}\"}",
+     .help = "quotas: what event_expression renders to may come quota times in each interval"},
+    {USERADM_LIMITS(match),                        CONFIG_OBJECTS, 0,           0,
+     "{\"api_pattern\":\"/\",\"group_expression\":\"default\"}",
+     .help = "the group that calls are counted in, by pattern"},
 
     {USERADM(request_size_limit), CONFIG_INT, 1, 1 << 30, NULL, .help = NULL},
 
     {"useradm", "listen", .type = CONFIG_LATER},
     {"useradm", "middleware", .type = CONFIG_LATER},
-    {"useradm", "rate_limits", .type = CONFIG_LATER},
-    {"useradm", "rate_limits.auth.enable", .type = CONFIG_LATER},
     {"useradm", "mongo", .type = CONFIG_STORE},
     {"useradm", "mongo_ssl", .type = CONFIG_STORE},
     {"useradm", "mongo_ssl_skipverify", .type = CONFIG_STORE},

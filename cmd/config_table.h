@@ -14,13 +14,14 @@ enum config_type {
     CONFIG_INT,     /* int64_t, min..max */
     CONFIG_LIST,    /* struct config_list: a YAML list, or text with commas */
     CONFIG_ALGS,    /* key_algorithms: a YAML map, or "7=PS256,8=RS512" */
+    CONFIG_OBJECTS, /* struct config_objects: a YAML list of maps, or text with one JSON object after another */
     CONFIG_LATER,   /* no field: a key of the original services that has no effect yet */
     CONFIG_STORE,   /* no field: a key for MongoDB or Redis, which mintd does not need */
 };
 
 struct config_key {
     const char *section; /* "" for the top level, "useradm" */
-    const char *name;    /* in upper case behind MINTD_ or USERADM_ it is the environment's name */
+    const char *name;    /* "a.b" is b in a; in upper case, with _, behind MINTD_ or USERADM_ the environment's name */
     size_t offset;
     enum config_type type;
     int64_t min, max;    /* of a number; min 1 of a text: not empty */

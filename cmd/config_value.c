@@ -120,6 +120,13 @@ static void list_release(struct config_list *list)
     *list = (struct config_list){0};
 }
 
+static void objects_release(struct config_objects *objects)
+{
+    json_release(&objects->list);
+    mem_free(&objects->source);
+    mem_free(&objects->key);
+}
+
 static enum err set_list(struct config_list *slot, const json_t *value, char *why)
 {
     AUTO(json_release) json_t *list = json_is_array(value) ? json_incref((json_t *)value) : NULL;
@@ -193,6 +200,64 @@ static enum err set_algs(struct config *config, const json_t *value, char *why)
     return ERR_OK;
 }
 
+/* One JSON object after another, or lists of them, as a list; NULL when it is something else. */
+static json_t *split_objects(const char *text)
+{
+    AUTO(json_release) json_t *list = json_array();
+    for (text += strspn(text, " \t\r\n"); *text != '\0'; text += strspn(text, " \t\r\n")) {
+        json_error_t error;
+        json_t *part = json_loads(text, JSON_DISABLE_EOF_CHECK | JSON_REJECT_DUPLICATES, &error);
+        if (part == NULL)
+            return NULL;
+        text += error.position;
+        if (json_is_array(part))
+            json_array_extend(list, part);
+        else
+            json_array_append(list, part);
+        json_decref(part);
+    }
+    return MOVE(list);
+}
+
+/* A copy of the i-th object, its numbers as texts, as in a file. NULL: why says what it must be */
+static json_t *copy_object(const json_t *object, size_t i, char *why)
+{
+    AUTO(json_release) json_t *copy = json_object();
+    const char *name;
+    json_t *value;
+    json_object_foreach((json_t *)object, name, value)
+    {
+        AUTO(mem_free) char *text = mem_strdup(json_string_value(value));
+        if (json_is_integer(value))
+            text = mem_printf("%" PRId64, (int64_t)json_integer_value(value));
+        if (text == NULL && refuse(why, "[%zu].%.60s must be a single value", i, name) != ERR_OK)
+            return NULL;
+        json_object_set_new(copy, name, json_string(text));
+    }
+    if (!json_is_object(object) && refuse(why, "[%zu] must be a map", i) != ERR_OK)
+        return NULL;
+    return MOVE(copy);
+}
+
+static enum err set_objects(struct config_objects *slot, const json_t *value, char *why)
+{
+    AUTO(json_release) json_t *list = json_is_array(value) ? json_incref((json_t *)value) : NULL;
+    if (json_is_string(value))
+        list = split_objects(json_string_value(value));
+    if (list == NULL)
+        return refuse(why, "must be a list of maps, in the environment JSON objects one after another");
+    AUTO(json_release) json_t *copy = json_array();
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        json_t *object = copy_object(json_array_get(list, i), i, why);
+        if (object == NULL)
+            return ERR_CONFIG;
+        json_array_append_new(copy, object);
+    }
+    json_release(&slot->list);
+    slot->list = MOVE(copy);
+    return ERR_OK;
+}
+
 enum err config_value_set(struct config *config, const struct config_key *key, const json_t *value,
                           char why[CONFIG_VALUE_WHY_SIZE])
 {
@@ -200,6 +265,8 @@ enum err config_value_set(struct config *config, const struct config_key *key, c
         return set_list(field(config, key), value, why);
     if (key->type == CONFIG_ALGS)
         return set_algs(config, value, why);
+    if (key->type == CONFIG_OBJECTS)
+        return set_objects(field(config, key), value, why);
     const char *text = json_string_value(value);
     if (text == NULL)
         return refuse(why, "must be a single value");
@@ -208,6 +275,15 @@ enum err config_value_set(struct config *config, const struct config_key *key, c
     if (key->type == CONFIG_BOOL)
         return set_bool(field(config, key), text, why);
     return set_text(field(config, key), key, text, why);
+}
+
+void config_value_note(struct config *config, const struct config_key *key, const char *source, const char *shown)
+{
+    struct config_objects *objects = field(config, key);
+    mem_free(&objects->source);
+    mem_free(&objects->key);
+    objects->source = mem_strdup(source);
+    objects->key = mem_strdup(shown);
 }
 
 void config_value_release(struct config *config, const struct config_key *key)
@@ -225,6 +301,9 @@ void config_value_release(struct config *config, const struct config_key *key)
         free(config->key_algorithms);
         config->key_algorithms = NULL;
         config->key_algorithms_n = 0;
+        break;
+    case CONFIG_OBJECTS:
+        objects_release(field(config, key));
         break;
     case CONFIG_BOOL:
     case CONFIG_INT:
@@ -291,6 +370,39 @@ static void print_algs(const struct config *config, FILE *out)
     fputs(config->key_algorithms_n > 0 ? "}" : "{}", out);
 }
 
+/* A number is written without quotes, which are no part of it when it is read. */
+static void print_member(const char *name, const char *value, bool is_first, FILE *out)
+{
+    int64_t num = 0;
+    char digits[24] = "";
+    if (parse_int(value, &num))
+        snprintf(digits, sizeof digits, "%" PRId64, num);
+    fputs(is_first ? "{" : ", ", out);
+    print_text(name, out);
+    fputs(": ", out);
+    if (*digits != '\0' && strcmp(digits, value) == 0)
+        fputs(value, out);
+    else
+        print_text(value, out);
+}
+
+static void print_objects(const json_t *list, FILE *out)
+{
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        fputs(i > 0 ? ", " : "[", out);
+        const char *name;
+        json_t *value;
+        bool is_first = true;
+        json_object_foreach(json_array_get(list, i), name, value)
+        {
+            print_member(name, json_string_value(value), is_first, out);
+            is_first = false;
+        }
+        fputs(is_first ? "{}" : "}", out);
+    }
+    fputs(json_array_size(list) > 0 ? "]" : "[]", out);
+}
+
 void config_value_print(const struct config *config, const struct config_key *key, FILE *out)
 {
     switch (key->type) {
@@ -310,6 +422,9 @@ void config_value_print(const struct config *config, const struct config_key *ke
         break;
     case CONFIG_ALGS:
         print_algs(config, out);
+        break;
+    case CONFIG_OBJECTS:
+        print_objects(((const struct config_objects *)field(config, key))->list, out);
         break;
     case CONFIG_LATER:
     case CONFIG_STORE:

@@ -20,6 +20,9 @@
 enum err config_value_set(struct config *config, const struct config_key *key, const json_t *value,
                           char why[CONFIG_VALUE_WHY_SIZE]);
 
+/* Note where the value of a CONFIG_OBJECTS came from: a file or the like, and the key as the operator wrote it. */
+void config_value_note(struct config *config, const struct config_key *key, const char *source, const char *shown);
+
 /* Free what key's field owns. */
 void config_value_release(struct config *config, const struct config_key *key);
 

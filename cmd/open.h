@@ -9,6 +9,7 @@
 #include "cmd/cmd.h"
 #include "keystore/keyring.h"
 #include "lib/db.h"
+#include "lib/ratelimit.h"
 
 /* Opening what commands work with, so that each of them fails with the same line. */
 
@@ -34,5 +35,8 @@ enum cmd_exit open_plans(const struct cmd *cmd, struct plan_list **out);
 
 /* Say so when the configuration names a plan file that is not there. */
 void open_warn_of_plans(const struct config *config, const struct plan_list *plans);
+
+/* The rate limits of verified calls of people; NULL when they are off. CMD_KEYS: cmd_fail() has said why. */
+enum cmd_exit open_limits(const struct cmd *cmd, struct ratelimit **out);
 
 #endif

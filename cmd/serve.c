@@ -127,9 +127,13 @@ static enum cmd_exit serve(const struct cmd *cmd, const sigset_t *signals, struc
     struct issuer_config rules;
     config_issuer(config, &rules);
     AUTO(issuer_free) struct issuer *issuer = issuer_new(&rules, db, ring);
+    AUTO(ratelimit_free) struct ratelimit *limits = NULL;
+    if (open_limits(cmd, &limits) != CMD_OK)
+        return CMD_KEYS;
     struct service service = {
         .db = db,
         .users = issuer,
+        .user_limits = limits,
         .trust_gateway = config->trust_gateway,
         .body_max = config->request_size_limit,
         .password_cost = (int)config->bcrypt_cost,

@@ -22,6 +22,7 @@
     X(ETAG, 412, "ETag doesn't match")                                                                                 \
     X(TOO_LARGE, 413, "http: request body too large")                                                                  \
     X(MEDIA_TYPE, 415, "Bad Content-Type, expected 'application/json'")                                                \
+    X(RATE_LIMIT, 429, "too many requests") /* comes with Retry-After */                                               \
     X(NO_MEDIA_TYPE, 400, "Invalid value for Content-Type header: mime: no media type")                                \
     X(JSON, 400, "failed to decode request body")                                                                      \
     X(IO, 500, "input/output error")                                                                                   \

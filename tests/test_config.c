@@ -172,10 +172,117 @@ END_TEST
 START_TEST(accepts_the_originals_other_keys)
 {
     AUTO(config_free)
-    struct config *c = parse(ROLE_USERADM, "middleware: dev\n"
-                                           "rate_limits:\n  auth:\n    enable: true\n    groups: [{}]\n");
+    struct config *c = parse(ROLE_USERADM, "middleware: dev\nlisten: ':1'\n");
     ck_assert_str_eq(c->jwt_issuer, "mender.useradm");
-    logged_once("without effect", "middleware,rate_limits");
+    logged_once("without effect", "middleware");
+}
+END_TEST
+
+static const struct config_limits *limits_of(enum role role, const char *text, struct config **out)
+{
+    config_free(out);
+    *out = parse(role, text);
+    return &(*out)->user_limits;
+}
+
+static const char *text_at(const struct config_objects *objects, size_t i, const char *name)
+{
+    return json_string_value(json_object_get(json_array_get(objects->list, i), name));
+}
+
+START_TEST(has_the_originals_rate_limits)
+{
+    AUTO(config_free) struct config *c = NULL;
+    const struct config_limits *limits = limits_of(ROLE_MINTD, "", &c);
+    ck_assert(!limits->enable);
+    ck_assert(!limits->reject_unmatched);
+    ck_assert_uint_eq(json_array_size(limits->groups.list), 1);
+    ck_assert_str_eq(text_at(&limits->groups, 0, "name"), "default");
+    ck_assert_str_eq(text_at(&limits->groups, 0, "quota"), "300");
+    ck_assert_str_eq(text_at(&limits->groups, 0, "interval"), "1m");
+    ck_assert_str_eq(text_at(&limits->groups, 0, "event_expression"), "{{with .Identity}}{{.Subject}}{{end}}");
+    ck_assert_str_eq(text_at(&limits->match, 0, "api_pattern"), "/");
+    ck_assert_str_eq(text_at(&limits->match, 0, "group_expression"), "default");
+    struct ratelimit_config rules;
+    ck_assert(!config_user_limits(c, &rules));
+    limits_of(ROLE_MINTD, "useradm: {rate_limits: {auth: {enable: true}}}", &c);
+    ck_assert(config_user_limits(c, &rules));
+}
+END_TEST
+
+#define GROUP_X "name: x, quota: 5, interval: 30s, event_expression: ''"
+#define MATCH_X "api_pattern: GET /a/, group_expression: x"
+#define AUTH_X "auth: {enable: true, reject_unmatched: yes, groups: [{" GROUP_X "}], match: [{" MATCH_X "}]}"
+
+START_TEST(reads_rate_limits_in_every_spelling)
+{
+    static const struct {
+        enum role role;
+        const char *text;
+    } files[] = {
+        {ROLE_MINTD, "useradm: {rate_limits: {" AUTH_X "}}"},
+        {ROLE_MINTD, "useradm: {rate_limits.auth.enable: true, rate_limits.auth.reject_unmatched: true,"
+                     " rate_limits.auth.groups: [{" GROUP_X "}], rate_limits.auth.match: [{" MATCH_X "}]}"},
+        {ROLE_USERADM, "rate_limits:\n  " AUTH_X},
+        {ROLE_USERADM, "useradm: {rate_limits: {" AUTH_X "}}"},
+    };
+    AUTO(config_free) struct config *c = NULL;
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        const struct config_limits *limits = limits_of(files[i].role, files[i].text, &c);
+        ck_assert(limits->enable);
+        ck_assert(limits->reject_unmatched);
+        ck_assert_str_eq(text_at(&limits->groups, 0, "name"), "x");
+        ck_assert_str_eq(text_at(&limits->groups, 0, "quota"), "5");
+        ck_assert_str_eq(text_at(&limits->match, 0, "api_pattern"), "GET /a/");
+    }
+    const struct config_limits *none = limits_of(ROLE_USERADM, "rate_limits:\n", &c);
+    ck_assert(!none->enable);
+}
+END_TEST
+
+/* What the environment of the original may say. */
+static const char *const group_texts[] = {
+    "{\"name\":\"a\",\"quota\":1,\"interval\":\"1s\",\"event_expression\":\"\"}"
+    "{\"name\":\"b\",\"quota\":\"2\",\"interval\":\"1s\",\"event_expression\":\"{}\"}",
+    " {\"name\":\"a\",\"quota\":1,\"interval\":\"1s\",\"event_expression\":\"\"} \n\n"
+    "{\"name\":\"b\",\"quota\":2,\"interval\":\"1s\",\"event_expression\":\"\"}\n",
+    "[{\"name\":\"a\",\"quota\":1,\"interval\":\"1s\",\"event_expression\":\"\"},"
+    "{\"name\":\"b\",\"quota\":2,\"interval\":\"1s\",\"event_expression\":\"\"}]",
+};
+
+START_TEST(reads_rate_limits_from_the_environment)
+{
+    setenv("USERADM_RATE_LIMITS_AUTH_ENABLE", "true", 1);
+    setenv("USERADM_RATE_LIMITS_AUTH_GROUPS", group_texts[_i], 1);
+    setenv("USERADM_RATE_LIMITS_AUTH_MATCH", "{\"api_pattern\":\"/\",\"group_expression\":\"b\"}", 1);
+    AUTO(config_free) struct config *c = NULL;
+    ck_ok(config_load(_i == 0 ? ROLE_MINTD : ROLE_USERADM, NULL, &c));
+    ck_assert_uint_eq(json_array_size(c->user_limits.groups.list), 2);
+    ck_assert_str_eq(text_at(&c->user_limits.groups, 0, "name"), "a");
+    ck_assert_str_eq(text_at(&c->user_limits.groups, 1, "quota"), "2");
+    AUTO(mem_free) char *printed = print(c);
+    ck_assert_ptr_nonnull(strstr(printed, "rate_limits.auth.groups: [{\"name\": \"a\", \"quota\": 1, "));
+    AUTO(config_free) struct config *again = parse(_i == 0 ? ROLE_MINTD : ROLE_USERADM, printed);
+    AUTO(mem_free) char *second = print(again);
+    ck_assert_str_eq(printed, second);
+}
+END_TEST
+
+START_TEST(names_the_source_of_a_bad_rate_limit)
+{
+    setenv("USERADM_RATE_LIMITS_AUTH_ENABLE", "true", 1);
+    setenv("USERADM_RATE_LIMITS_AUTH_MATCH", "{\"api_pattern\":\"/\",\"group_expression\":\"gold\"}", 1);
+    struct config *c = NULL;
+    ck_err(config_load(ROLE_MINTD, NULL, &c), ERR_CONFIG);
+    logged_once("source=environment key=USERADM_RATE_LIMITS_AUTH_MATCH", "there is no such group");
+    setenv("USERADM_RATE_LIMITS_AUTH_MATCH", "{\"api_pattern\":\"/\"", 1);
+    ck_err(config_load(ROLE_MINTD, NULL, &c), ERR_CONFIG);
+    logged_once("key=USERADM_RATE_LIMITS_AUTH_MATCH", "JSON objects one after another");
+    unsetenv("USERADM_RATE_LIMITS_AUTH_MATCH");
+    setenv("USERADM_RATE_LIMITS_AUTH_ENABLE", "false", 1);
+    setenv("USERADM_RATE_LIMITS_AUTH_GROUPS", "{\"what\":\"ever\"}", 1);
+    ck_ok(config_load(ROLE_USERADM, NULL, &c));
+    config_free(&c);
 }
 END_TEST
 
@@ -227,6 +334,18 @@ static const struct {
     {"useradm: {accepted_issuers: {a: b}}", "key=useradm.accepted_issuers", "must be a list"},
     {"useradm: {accepted_issuers: [[a]]}", "key=useradm.accepted_issuers", "must be a list"},
     {"useradm: 1", "key=useradm", "must be a section"},
+    {"useradm: {rate_limits: true}", "key=useradm.rate_limits", "must be a map"},
+    {"useradm: {rate_limits: {auth: [x]}}", "key=useradm.rate_limits.auth", "must be a map"},
+    {"useradm: {rate_limits: {auth: {enabel: true}}}", "key=useradm.rate_limits.auth.enabel",
+     "did you mean rate_limits.auth.enable?"},
+    {"useradm: {rate_limits: {auth: {groups: {a: b}}}}", "key=useradm.rate_limits.auth.groups", "must be a list"},
+    {"useradm: {rate_limits: {auth: {groups: [x]}}}", "key=useradm.rate_limits.auth.groups", "[0] must be a map"},
+    {"useradm: {rate_limits: {auth: {groups: [{}, {a: [b]}]}}}", "key=useradm.rate_limits.auth.groups",
+     "[1].a must be a single value"},
+    {"useradm: {rate_limits: {auth: {enable: true, groups: [{}]}}}", "key=useradm.rate_limits.auth.groups",
+     "[0].name is missing"},
+    {"useradm: {rate_limits: {auth: {enable: true, match: [{api_pattern: a, group_expression: default}]}}}",
+     "source=text key=useradm.rate_limits.auth.match", "[0].api_pattern is a: there is no / in it"},
     {"trust_gateway: maybe", "key=trust_gateway", "is maybe, must be true or false"},
     {"listen: 8080", "key=listen", "is 8080, must be host:port"},
     {"listen: ''", "key=listen", "must not be empty"},
@@ -614,6 +733,10 @@ static Suite *suite(void)
     tcase_add_test(tc, ignores_unknown_keys_under_the_link_name_with_a_warning);
     tcase_add_test(tc, names_mongodb_and_redis_keys_once);
     tcase_add_test(tc, accepts_the_originals_other_keys);
+    tcase_add_test(tc, has_the_originals_rate_limits);
+    tcase_add_test(tc, reads_rate_limits_in_every_spelling);
+    tcase_add_loop_test(tc, reads_rate_limits_from_the_environment, 0, 3);
+    tcase_add_test(tc, names_the_source_of_a_bad_rate_limit);
     tcase_add_test(tc, limits_of_personal_access_tokens_reach_the_issuer);
     tcase_add_loop_test(tc, refuses_values_that_do_not_fit, 0, (int)(sizeof misfits / sizeof *misfits));
     tcase_add_test(tc, refuses_what_is_no_list_of_keys);

@@ -45,8 +45,8 @@ static enum err reply_echo(struct call *c)
 static enum err reply_headers(struct call *c)
 {
     static const char *const names[CALL_HEADERS] = {"authorization", "cookie",         "type", "id",
-                                                    "uri",           "forward-method", "for",  "if-match",
-                                                    "if-none-match", "agent"};
+                                                    "uri",           "forward-method", "for",  "host",
+                                                    "if-match",      "if-none-match",  "agent"};
     char *text = mem_strdup("");
     for (size_t i = 0; i < CALL_HEADERS; i++) {
         char *longer = mem_printf("%s%s=%s;", text, names[i], c->header[i] != NULL ? c->header[i] : "-");
@@ -200,15 +200,16 @@ START_TEST(hands_on_the_headers_that_matter)
 {
     start();
     struct wire *w = wire_open(port);
-    struct wire_reply r = wire_ask(w, "GET /headers HTTP/1.1\r\nHost: x\r\nAUTHORIZATION: Bearer t\r\ncookie: JWT=c\r\n"
-                                      "Content-Type: a/b\r\nX-MEN-RequestID: i\r\nX-Forwarded-Uri: /u\r\nX-Other: o\r\n"
-                                      "X-Forwarded-Method: PUT\r\nX-Forwarded-For: 192.0.2.1\r\nIf-Match: m\r\n"
-                                      "If-None-Match: n\r\nUser-Agent:ua\r\nuser-agent: second\r\n\r\n");
+    struct wire_reply r =
+        wire_ask(w, "GET /headers HTTP/1.1\r\nHost: x\r\nAUTHORIZATION: Bearer t\r\ncookie: JWT=c\r\n"
+                    "Content-Type: a/b\r\nX-MEN-RequestID: i\r\nX-Forwarded-Uri: /u\r\nX-Other: o\r\n"
+                    "X-Forwarded-Method: PUT\r\nX-Forwarded-For: 192.0.2.1\r\nX-Forwarded-Host: h\r\nIf-Match: m\r\n"
+                    "If-None-Match: n\r\nUser-Agent:ua\r\nuser-agent: second\r\n\r\n");
     ck_assert_str_eq(r.body,
                      "authorization=Bearer t;cookie=JWT=c;type=a/b;id=i;uri=/u;forward-method=PUT;for=192.0.2.1;"
-                     "if-match=m;if-none-match=n;agent=ua;");
+                     "host=h;if-match=m;if-none-match=n;agent=ua;");
     r = wire_ask(w, "GET /headers HTTP/1.1\r\nHost: x\r\n\r\n");
-    ck_assert_str_eq(r.body, "authorization=-;cookie=-;type=-;id=-;uri=-;forward-method=-;for=-;if-match=-;"
+    ck_assert_str_eq(r.body, "authorization=-;cookie=-;type=-;id=-;uri=-;forward-method=-;for=-;host=-;if-match=-;"
                              "if-none-match=-;agent=-;");
     wire_close(w);
 }

@@ -113,6 +113,25 @@ START_TEST(output_escapes_what_is_unsafe_in_html)
 }
 END_TEST
 
+START_TEST(times_are_utc_with_the_milliseconds_that_count)
+{
+    static const struct {
+        int64_t ms;
+        const char *text;
+    } cases[] = {
+        {1763715905120, "{\"t\":\"2025-11-21T09:05:05.12Z\"}"},  {1763715905000, "{\"t\":\"2025-11-21T09:05:05Z\"}"},
+        {1763715905001, "{\"t\":\"2025-11-21T09:05:05.001Z\"}"}, {1763715905900, "{\"t\":\"2025-11-21T09:05:05.9Z\"}"},
+        {5738457600000, "{\"t\":\"2151-11-05T08:00:00Z\"}"}, /* beyond 32 bits */
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        AUTO(json_release) json_t *json = json_object();
+        json_set_time(json, "t", cases[i].ms);
+        AUTO(mem_free) char *text = json_wire(json);
+        ck_assert_str_eq(text, cases[i].text);
+    }
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("json");
@@ -123,6 +142,7 @@ static Suite *suite(void)
     tcase_add_test(tc, a_bad_body_is_explained);
     tcase_add_test(tc, members_are_found_in_any_case_exact_first);
     tcase_add_test(tc, output_escapes_what_is_unsafe_in_html);
+    tcase_add_test(tc, times_are_utc_with_the_milliseconds_that_count);
     suite_add_tcase(s, tc);
     return s;
 }

@@ -41,6 +41,88 @@ START_TEST(an_unknown_path_is_a_json_404_without_asking_who_calls)
 }
 END_TEST
 
+#define M "/api/management/v1/useradm"
+#define M2 "/api/management/v2/useradm"
+
+/*
+ * What the user interface asks of an enterprise service (contract/useradm 1.3, clients-and-gateways A.4, A.6, A.7): any
+ * 401 would log the user out, so nobody's token is looked at, and 404 means that there is no such thing.
+ */
+static const struct {
+    const char *method, *path, *query;
+} probes[] = {
+    {"GET", M2 "/roles", "per_page=500"},
+    {"GET", M2 "/permission_sets", "per_page=500"},
+    {"GET", M "/roles", ""},
+    {"GET", M "/2faqr", ""},
+    {"PUT", M "/2faverify", ""},
+    {"POST", M "/users/me/2fa/enable", ""},
+    {"POST", M "/users/me/2fa/disable", ""},
+    {"GET", M "/users/me/email-change/pending", ""},
+    {"POST", M "/users/me/email-change/start", ""},
+    {"POST", M "/users/me/email-change/complete", ""},
+    {"POST", M "/auth/password-reset/start", ""},
+    {"POST", M "/auth/password-reset/complete", ""},
+    {"POST", M "/auth/verify-email/start", ""},
+    {"POST", M "/auth/verify-email/complete", ""},
+    {"GET", M "/auth/sso/sp/metadata", ""},
+    {"GET", M "/oauth2/google", ""},
+    {"GET", M "/sso/idp/metadata", ""},
+    {"GET", M "/tenants", ""},
+    {"GET", M2 "/users", ""},
+    {"GET", "/api/management/v1/tenantadm/user/tenant", "tiers=true"},
+    {"GET", "/api/management/v2/tenantadm/user/tenant", ""},
+    {"GET", "/api/management/v1/auditlogs/logs", "per_page=20"},
+    {"POST", "/api/management/v2/inventory/filters/search", ""},
+    {"GET", "/api/management/v1/iot-manager/integrations", ""},
+};
+
+START_TEST(enterprise_routes_are_a_json_404_whoever_asks)
+{
+    fixture_init(&f, 0);
+    AUTO(mem_free) char *good = fixture_login(&f);
+    const char *const credentials[] = {good, NULL, "", "Bearer a.b.c", "Bearer", "Basic eDp5"};
+    for (size_t i = 0; i < 2 * sizeof credentials / sizeof *credentials; i++) {
+        f.service.trust_gateway = i % 2 == 1;
+        AUTO(fixture_free) struct call *c = fixture_call(&f, probes[_i].method, probes[_i].path);
+        c->query = probes[_i].query;
+        c->header[CALL_AUTHORIZATION] = credentials[i / 2];
+        ck_assert_msg(fixture_run(c) == 404, "%s %s: %d", c->method, c->path, c->status);
+        AUTO(mem_free) char *want = mem_printf("{\"error\":\"not found\",\"request_id\":\"%s\"}", c->request_id);
+        ck_assert_str_eq(c->reply, want);
+        ck_assert_str_eq(c->type, "application/json; charset=utf-8");
+        ck_assert_ptr_null(fixture_header(c, "WWW-Authenticate"));
+    }
+    fixture_release(&f);
+}
+END_TEST
+
+/* It has the form of a user's path, here as in the original, so that it is a user who is not found. */
+START_TEST(users_exists_is_a_404_too)
+{
+    fixture_init(&f, 0);
+    AUTO(mem_free) char *good = fixture_login(&f);
+    AUTO(fixture_free) struct call *c = fixture_get(&f, M "/users/exists", good, 404);
+    ck_assert_ptr_nonnull(strstr(c->reply, "{\"error\":\"user not found\","));
+    fixture_release(&f);
+}
+END_TEST
+
+START_TEST(a_database_that_is_away_is_a_503_and_says_no_more)
+{
+    static const enum err errors[] = {ERR_DB_UNREACHABLE, ERR_DB_RETRY, ERR_UNAVAILABLE, ERR_BUSY};
+    fixture_init(&f, 0);
+    for (size_t i = 0; i < sizeof errors / sizeof *errors; i++) {
+        AUTO(fixture_free) struct call *c = fixture_call(&f, "POST", LOGIN);
+        call_error(c, errors[i]);
+        ck_assert_int_eq(c->status, 503);
+        ck_assert_str_eq(fixture_header(c, "Retry-After"), "1");
+        ck_assert_ptr_nonnull(strstr(c->reply, "{\"error\":\"service unavailable\","));
+    }
+    fixture_release(&f);
+}
+END_TEST
+
 START_TEST(another_method_is_a_405_that_names_the_right_ones)
 {
     fixture_init(&f, 0);
@@ -178,6 +260,9 @@ static Suite *suite(void)
     Suite *s = suite_create("router");
     TCase *tc = tcase_create("router");
     tcase_add_test(tc, an_unknown_path_is_a_json_404_without_asking_who_calls);
+    tcase_add_loop_test(tc, enterprise_routes_are_a_json_404_whoever_asks, 0, (int)(sizeof probes / sizeof *probes));
+    tcase_add_test(tc, users_exists_is_a_404_too);
+    tcase_add_test(tc, a_database_that_is_away_is_a_503_and_says_no_more);
     tcase_add_test(tc, another_method_is_a_405_that_names_the_right_ones);
     tcase_add_test(tc, options_is_answered_for_management_paths_only);
     tcase_add_test(tc, a_trailing_slash_is_redirected);

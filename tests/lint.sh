@@ -100,6 +100,18 @@ lint_openapi() {
 }
 lint_openapi
 
+# the table of the wire contract names tests that exist, and has one in each row
+table=tests/contract/README.md
+# shellcheck disable=SC2016 # Markdown's backticks
+while IFS= read -r named; do
+    case $named in
+    e2e/*) grep -q "def ${named##*/}(" "tests/${named%/*}.py" 2>/dev/null ;;
+    *) grep -q "^START_TEST(${named##*/})" "tests/${named%/*}.c" 2>/dev/null ;;
+    esac || say "$table: there is no test $named"
+done < <(grep '^|' $table | grep -oE '`(e2e/)?test_[^`]*`' | tr -d '`' | sort -u)
+# shellcheck disable=SC2016
+untested=$(grep -nE '^\|' $table | grep -vE '\| tests \|$|\|---|`(e2e/)?test_') && say "$table: a row without a test"$'\n'"$untested"
+
 clang-format --dry-run -Werror "${all_c[@]}" || say "make fmt"
 shellcheck "${scripts[@]}" || say "shellcheck"
 flags=(-std=gnu2x -I.)

@@ -415,6 +415,36 @@ START_TEST(logout_ignores_its_body)
 }
 END_TEST
 
+/* The original does not look at it there, so that such a token could not be ended. */
+START_TEST(a_token_of_the_fallback_key_can_be_logged_out)
+{
+    fixture_init(&f, _i);
+    AUTO(mem_free) char *bearer = fixture_login(&f);
+    AUTO(mem_free) char *key = support_path(f.keys, "private.id.1.pem");
+    AUTO(mem_free) char *old = support_path(f.keys, "old.pem");
+    ck_assert_int_eq(rename(key, old), 0);
+    fixture_add_key(&f, "es256", 1);
+    fixture_expect(&f, VERIFY, bearer, 401);
+    const struct keyring_config config = {.name = "fallback",
+                                          .dir = f.keys,
+                                          .pattern = "private\\.id\\.([0-9]*)\\.pem",
+                                          .fallback_path = old,
+                                          .rsa_alg = KEY_RS256,
+                                          .keys_max = 100};
+    struct keyring *ring = NULL;
+    ck_ok(keyring_open(&config, &ring));
+    struct issuer *issuer = issuer_new(issuer_config(f.issuer), f.db, ring);
+    f.service.users = issuer;
+    fixture_expect(&f, VERIFY, bearer, 200);
+    gives("POST", LOGOUT, bearer, NULL, 202);
+    fixture_expect(&f, VERIFY, bearer, 401);
+    f.service.users = f.issuer;
+    issuer_free(&issuer);
+    keyring_free(&ring);
+    fixture_release(&f);
+}
+END_TEST
+
 START_TEST(the_times_of_a_new_user_are_the_servers)
 {
     clock_set(1770000000000);
@@ -582,6 +612,7 @@ static Suite *suite(void)
         login_ignores_what_it_does_not_know,
         a_login_moves_nothing_but_the_time_of_login,
         logout_ignores_its_body,
+        a_token_of_the_fallback_key_can_be_logged_out,
         the_times_of_a_new_user_are_the_servers,
         an_unknown_user_is_a_404_that_says_so,
         an_expired_personal_token_counts_until_it_is_swept,

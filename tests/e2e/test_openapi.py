@@ -72,7 +72,8 @@ class OpenApi(Case):
 
     def test_answers_what_is_described_and_nothing_else(self):
         for step in (self.front, self.identity, self.sessions, self.users, self.own_user, self.settings, self.tokens,
-                     self.plans, self.tenants, self.operations, self.behind_a_gateway):
+                     self.plans, self.tenants, self.operations, self.behind_a_gateway,
+                     self.over_the_quota):
             with self.subTest(step.__name__):
                 step()
         self.assertEqual({pair for pair in self.doc.unmet() if pair[1] not in FAULTS}, RACES)
@@ -211,6 +212,15 @@ class OpenApi(Case):
         self.server = self.serve(env={"MINTD_TRUST_GATEWAY": "true"})
         self.call("updateOwnUser", 404, "{}", bearer=self.sign(sub=NOBODY))
         self.call("listUsers", 200, bearer="a." + self.token.split(".")[1] + ".c")
+
+    def over_the_quota(self):
+        groups = json.dumps({"name": "default", "quota": 1, "interval": "1h", "event_expression": "everybody"})
+        self.server = self.serve(env={"USERADM_RATE_LIMITS_AUTH_ENABLE": "true",
+                                      "USERADM_RATE_LIMITS_AUTH_GROUPS": groups})
+        self.assertTrue(mintd.eventually(
+            lambda: self.send("verify", bearer=self.token, headers=FORWARDED).status == 429))
+        self.call("verify", 429)
+        self.call("verifyByPost", 429)
 
     def test_what_is_true_of_every_path(self):
         for name, op in self.doc.operations.items():

@@ -202,7 +202,7 @@ START_TEST(uuids_in_the_spellings_of_the_original)
         UUID,
         "9CFA9A526A264D4C8D5E0F1C2B3A4D5E",
         "{" UUID "}",
-        "urn:uuid:" UUID,
+        ("urn:uuid:" UUID),
         "URN:UUID:9cfa9a526a264d4c8d5e0f1c2b3a4d5e",
     };
     static const char *const bad[] = {

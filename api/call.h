@@ -9,6 +9,7 @@
 
 #include "auth/issuer.h"
 #include "lib/err.h"
+#include "lib/net.h"
 #include "lib/rand.h"
 
 struct service;
@@ -46,11 +47,12 @@ struct call {
     const char *header[CALL_HEADERS]; /* NULL when absent */
     const char *body;                 /* NUL-terminated */
     size_t body_len;
-    int64_t content_length; /* -1: none was sent */
-    bool is_body_cut;       /* a chunked body went over the limit; body has what fitted */
-    bool is_internal;       /* it came in on the internal listener */
-    char peer[48];          /* the client's address, "127.0.0.1" */
-    int64_t start_ns;       /* clock_mono_ns() when its headers were there */
+    int64_t content_length;     /* -1: none was sent */
+    bool is_body_cut;           /* a chunked body went over the limit; body has what fitted */
+    bool is_internal;           /* it came in on the internal listener */
+    char peer[48];              /* the address at the other end of the connection, "127.0.0.1" */
+    char client[NET_TEXT_SIZE]; /* who calls, maybe through proxies; "" until client_address() was asked */
+    int64_t start_ns;           /* clock_mono_ns() when its headers were there */
 
     /* what the router found */
     struct service *service;

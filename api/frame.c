@@ -175,7 +175,9 @@ void frame_header(struct frame *f, struct call *c, const char *name, size_t name
     enum call_header which = wanted(name, name_len);
     if (which == CALL_AUTHORIZATION)
         once(f, &f->has_authorization, "more than one Authorization header");
-    if (which != CALL_HEADERS && c->header[which] == NULL)
+    /* a proxy may add its X-Forwarded-For in a line of its own, behind one that the client sent */
+    bool is_last = which == CALL_FORWARDED_FOR;
+    if (which != CALL_HEADERS && (c->header[which] == NULL || is_last))
         c->header[which] = value;
 }
 

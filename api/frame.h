@@ -43,7 +43,10 @@ void frame_target(struct frame *f, const char *target);
 
 void frame_begin(struct frame *f, const struct frame_line *line);
 
-/* Check one header, and keep what is looked at: c->header[], the first of its kind, and c->content_length. */
+/*
+ * Check one header, and keep what is looked at: c->header[], the first of its kind (of X-Forwarded-For the last), and
+ * c->content_length.
+ */
 void frame_header(struct frame *f, struct call *c, const char *name, size_t name_len, const char *value,
                   size_t value_len);
 

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "api/client.h"
 #include "api/identity.h"
 #include "api/query.h"
 #include "api/service.h"
@@ -277,6 +278,6 @@ void router_log(struct call *c)
     if (log_enabled(level))
         log_line(level, "request",
                  LOG_FIELDS(LOG_STR("method", c->method), LOG_STR("path", c->path), LOG_INT("status", c->status),
-                            LOG_INT("us", ns / 1000), LOG_STR("peer", c->peer), LOG_STR("user_id", c->token.claims.sub),
-                            LOG_STR("request_id", call_request_id(c))));
+                            LOG_INT("us", ns / 1000), LOG_STR("client", client_address(c)),
+                            LOG_STR("user_id", c->token.claims.sub), LOG_STR("request_id", call_request_id(c))));
 }

@@ -9,6 +9,7 @@
 #include "auth/issuer.h"
 #include "auth/plan.h"
 #include "lib/db.h"
+#include "lib/net.h"
 #include "lib/ratelimit.h"
 
 /* What handlers work with: one for the process, made by cmd/serve.c (or a test), read-only while it serves. */
@@ -20,6 +21,8 @@ struct service {
     int64_t body_max;   /* request_size_limit, bytes */
     int password_cost;  /* of new bcrypt hashes */
     const struct plan_list *plans;
+    const struct net *trusted_proxies; /* whose X-Forwarded-For is believed */
+    size_t trusted_proxies_n;
     const char *version;
 };
 

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "api/client.h"
 #include "api/handlers.h"
 #include "api/identity.h"
 #include "api/limit.h"
@@ -95,7 +96,13 @@ enum err sessions_create(struct call *c)
     enum err e = parse_login_options(c, &no_expiry);
     AUTO(mem_wipe) char *token = NULL;
     if (e == ERR_OK)
-        e = session_login(c->service->users, user, password, c->service->password_cost, no_expiry, &token);
+        e = session_login(c->service->users,
+                          &(struct session_request){.email = user,
+                                                    .password = password,
+                                                    .client = client_address(c),
+                                                    .cost = c->service->password_cost,
+                                                    .no_expiry = no_expiry},
+                          &token);
     explicit_bzero(password, strlen(password));
     TRY(e);
     return call_text(c, 200, "application/jwt", &token);

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "auth/claims.h"
+#include "auth/guard.h"
 #include "keystore/jws.h"
 #include "keystore/keyring.h"
 #include "lib/db.h"
@@ -40,6 +41,7 @@ struct issuer_config {
     int64_t pat_lifetime_max_s;  /* of a personal access token that expires */
     int64_t last_used_every_s;   /* how often last_used of a personal access token is written; 0: never */
     size_t cache_entries;        /* tokens remembered at most; 0: none */
+    struct guard_config guard;   /* of logins */
 };
 
 /* db and ring are borrowed and must live longer. config is copied. */

@@ -32,12 +32,6 @@ static void data_free(struct crypt_data **data)
     *data = NULL;
 }
 
-/* The cost that a hash was made with; hash is one. */
-static int cost_of(const char *hash)
-{
-    return (hash[4] - '0') * 10 + (hash[5] - '0');
-}
-
 /*
  * The hash of password with the cost and salt at the start of setting; borrowed from data. NULL when setting is none.
  */
@@ -69,7 +63,7 @@ enum err password_check(const char *password, const char *hash)
     if (!password_is_hash(hash))
         return ERR_UNAUTHORIZED;
     if (strlen(password) > BYTES_EVER) {
-        password_check_nobody(password, cost_of(hash));
+        password_check_nobody(password, password_cost(hash));
         return ERR_UNAUTHORIZED;
     }
     AUTO(data_free) struct crypt_data *data = data_new();
@@ -77,13 +71,23 @@ enum err password_check(const char *password, const char *hash)
     return got != NULL && CRYPTO_memcmp(got, hash, HASH_LEN) == 0 ? ERR_OK : ERR_UNAUTHORIZED;
 }
 
+bool password_is_outdated(const char *hash, int cost)
+{
+    return strncmp(hash, "$2a$", 4) != 0 || password_cost(hash) < cost;
+}
+
+int password_cost(const char *hash)
+{
+    return (hash[4] - '0') * 10 + (hash[5] - '0');
+}
+
 bool password_is_hash(const char *hash)
 {
-    if (strlen(hash) != HASH_LEN || strncmp(hash, "$2", 2) != 0 || (hash[2] != 'a' && hash[2] != 'b' && hash[2] != 'y'))
+    if (strlen(hash) != HASH_LEN || strncmp(hash, "$2", 2) != 0 || strchr("abxy", hash[2]) == NULL)
         return false;
     if (hash[3] != '$' || hash[6] != '$' || strspn(hash + 4, "0123456789") != 2)
         return false;
-    int cost = cost_of(hash);
+    int cost = password_cost(hash);
     return cost >= PASSWORD_COST_MIN && cost <= PASSWORD_COST_MAX &&
            strspn(hash + PREFIX_LEN, alphabet) == HASH_LEN - PREFIX_LEN;
 }

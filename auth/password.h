@@ -18,11 +18,17 @@
 enum err password_hash(const char *password, int cost, char **hash);
 
 /*
- * Compare password with a hash in $2a$, $2b$ or $2y$ form of any cost up to PASSWORD_COST_MAX, in constant time. A
- * password longer than any that can be set costs the same and fails. ERR_UNAUTHORIZED when it is not that password or
+ * Compare password with a hash in $2a$, $2b$, $2x$ or $2y$ form of any cost up to PASSWORD_COST_MAX, in constant time.
+ * A password longer than any that can be set costs the same and fails. ERR_UNAUTHORIZED when it is not that password or
  * the hash is none of these.
  */
 enum err password_check(const char *password, const char *hash);
+
+/* Whether hash, which password_check() took, is to be made anew: of a lower cost, or another prefix than $2a$. */
+bool password_is_outdated(const char *hash, int cost);
+
+/* The cost of a hash that password_is_hash(). */
+int password_cost(const char *hash);
 
 /* Whether hash is of a form that password_check() takes. */
 bool password_is_hash(const char *hash);

@@ -3,11 +3,13 @@
 
 #include "lib/auto.h"
 
-enum err session_db_touch_user(struct db *db, const char *user_id, const char *hash, int64_t now_ms)
+enum err session_db_touch_user(struct db *db, const char *user_id, const char *hash, const char *new_hash,
+                               int64_t now_ms)
 {
-    static const char sql[] = "UPDATE users SET login_ms = $1 WHERE id = $2 AND password_hash = $3";
+    static const char sql[] = "UPDATE users SET login_ms = $1, password_hash = $2 WHERE id = $3 AND password_hash = $4";
     int64_t changed = 0;
-    TRY(db_exec(db, sql, DB_ARGS(db_int(now_ms), db_text(user_id), db_text(hash)), &changed));
+    const char *stored = new_hash != NULL ? new_hash : hash;
+    TRY(db_exec(db, sql, DB_ARGS(db_int(now_ms), db_text(stored), db_text(user_id), db_text(hash)), &changed));
     return changed == 0 ? ERR_USER_NOT_FOUND : ERR_OK;
 }
 

@@ -18,10 +18,11 @@ struct session_row {
 };
 
 /*
- * Note a login of the user, if the password hash is still this one; the user's row is held until the transaction ends.
- * ERR_USER_NOT_FOUND
+ * Note a login of the user, if the password hash is still this one, and store another hash of the same password in its
+ * place (NULL: it stays); the user's row is held until the transaction ends. ERR_USER_NOT_FOUND
  */
-enum err session_db_touch_user(struct db *db, const char *user_id, const char *hash, int64_t now_ms);
+enum err session_db_touch_user(struct db *db, const char *user_id, const char *hash, const char *new_hash,
+                               int64_t now_ms);
 
 enum err session_db_insert(struct db *db, const struct session_row *row);
 

@@ -8,6 +8,7 @@
 #include <strings.h>
 
 #include "auth/claims.h"
+#include "auth/guard.h"
 #include "auth/password.h"
 #include "auth/user_db.h"
 #include "lib/auto.h"
@@ -272,6 +273,7 @@ static enum err write_password(struct db *tx, void *arg)
     const struct new_password *new_password = arg;
     AUTO(mem_free) char *id = NULL;
     TRY(user_db_set_password(tx, new_password->tenant, new_password->email, new_password->hash, clock_ms(), &id));
+    TRY(guard_forget(tx, new_password->email));
     return user_db_delete_tokens(tx, id, "");
 }
 

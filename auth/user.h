@@ -64,8 +64,8 @@ enum err user_list(struct db *db, const char *tenant, struct user ***out, size_t
 void user_list_free(struct user ***users, size_t n);
 
 /*
- * Set a new password and delete all tokens of the user, in one transaction. Applies the rules of user_check() and the
- * similarity rule.
+ * Set a new password, delete all tokens of the user and forget failed logins, in one transaction. Applies the rules of
+ * user_check() and the similarity rule.
  *   why  as user_create()
  * ERR_USER_NOT_FOUND, ERR_PASSWORD_SIMILAR
  */

@@ -91,7 +91,8 @@ extern const struct cmd_option cmd_globals[];
 /* The commands, each in the file of its first word. */
 extern const struct command serve_command;
 extern const struct command migrate_command;
-extern const struct command user_create_command, user_set_password_command, user_list_command, user_delete_command;
+extern const struct command user_create_command, user_set_password_command, user_list_command, user_delete_command,
+    user_unlock_command;
 extern const struct command keys_generate_command, keys_list_command, keys_check_command;
 extern const struct command token_inspect_command;
 extern const struct command import_useradm_command;

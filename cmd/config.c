@@ -440,5 +440,20 @@ void config_issuer(const struct config *config, struct issuer_config *out)
         .pat_lifetime_max_s = pat_lifetime > 0 ? pat_lifetime : PAT_LIFETIME_S,
         .last_used_every_s = config->token_last_used_update_freq_minutes * 60,
         .cache_entries = (size_t)config->token_cache_entries,
+        .guard = {.delay_after = config->login_failures_delay_after,
+                  .lock_after = config->login_failures_lock_after,
+                  .lock_s = config->login_lock_seconds,
+                  .account_lock_after = config->login_account_lock_after},
     };
+}
+
+/* The values were checked when they were set. */
+struct net *config_proxies(const struct config *config, size_t *n)
+{
+    const struct config_list *list = &config->trusted_proxies;
+    struct net *nets = mem_calloc(list->n + 1, sizeof *nets);
+    *n = 0;
+    for (size_t i = 0; i < list->n; i++)
+        *n += net_parse(list->item[i], &nets[*n]);
+    return nets;
 }

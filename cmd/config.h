@@ -12,6 +12,7 @@
 #include "keystore/keyring.h"
 #include "lib/err.h"
 #include "lib/log.h"
+#include "lib/net.h"
 #include "lib/ratelimit.h"
 
 /* Which service the program is, by the name it was started under. */
@@ -47,6 +48,7 @@ struct config {
     char *listen;
     char *internal_listen;
     bool trust_gateway;
+    struct config_list trusted_proxies;
     char *log_level;
     char *log_format;
     int64_t io_threads, db_threads, hash_threads, queue_max, connections_max, request_size_limit;
@@ -75,6 +77,10 @@ struct config {
     int64_t token_cache_entries;
     char *plan_definitions_path;
     int64_t bcrypt_cost;
+    int64_t login_failures_delay_after;
+    int64_t login_failures_lock_after;
+    int64_t login_lock_seconds;
+    int64_t login_account_lock_after;
     struct config_limits user_limits;
 };
 
@@ -111,5 +117,8 @@ bool config_user_limits(const struct config *config, struct ratelimit_config *ou
 
 /* The issuer that the configuration asks for; borrows from config. */
 void config_issuer(const struct config *config, struct issuer_config *out);
+
+/* The trusted proxies, *n of them; the caller frees the array. */
+struct net *config_proxies(const struct config *config, size_t *n);
 
 #endif

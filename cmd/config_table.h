@@ -13,6 +13,7 @@ enum config_type {
     CONFIG_BOOL,    /* bool */
     CONFIG_INT,     /* int64_t, min..max */
     CONFIG_LIST,    /* struct config_list: a YAML list, or text with commas */
+    CONFIG_NETS,    /* struct config_list, each a network or an address */
     CONFIG_ALGS,    /* key_algorithms: a YAML map, or "7=PS256,8=RS512" */
     CONFIG_OBJECTS, /* struct config_objects: a YAML list of maps, or text with one JSON object after another */
     CONFIG_LATER,   /* no field: a key of the original services that has no effect yet */

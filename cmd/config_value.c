@@ -15,6 +15,7 @@
 #include "lib/auto.h"
 #include "lib/json.h"
 #include "lib/mem.h"
+#include "lib/net.h"
 
 static void *field(const struct config *config, const struct config_key *key)
 {
@@ -127,14 +128,24 @@ static void objects_release(struct config_objects *objects)
     mem_free(&objects->key);
 }
 
-static enum err set_list(struct config_list *slot, const json_t *value, char *why)
+static enum err check_item(const struct config_key *key, const json_t *item, char *why)
+{
+    const char *text = json_string_value(item);
+    struct net net;
+    if (text == NULL)
+        return refuse(why, "must be a list of texts");
+    if (key->type == CONFIG_NETS && !net_parse(text, &net))
+        return refuse(why, "has %.60s, must be networks such as 10.0.0.0/8 or 2001:db8::/32, or addresses", text);
+    return ERR_OK;
+}
+
+static enum err set_list(struct config_list *slot, const struct config_key *key, const json_t *value, char *why)
 {
     AUTO(json_release) json_t *list = json_is_array(value) ? json_incref((json_t *)value) : NULL;
     if (json_is_string(value))
         list = split(json_string_value(value));
     for (size_t i = 0; list != NULL && i < json_array_size(list); i++)
-        if (!json_is_string(json_array_get(list, i)))
-            return refuse(why, "must be a list of texts");
+        TRY(check_item(key, json_array_get(list, i), why));
     if (list == NULL)
         return refuse(why, "must be a list of texts");
     list_release(slot);
@@ -261,8 +272,8 @@ static enum err set_objects(struct config_objects *slot, const json_t *value, ch
 enum err config_value_set(struct config *config, const struct config_key *key, const json_t *value,
                           char why[CONFIG_VALUE_WHY_SIZE])
 {
-    if (key->type == CONFIG_LIST)
-        return set_list(field(config, key), value, why);
+    if (key->type == CONFIG_LIST || key->type == CONFIG_NETS)
+        return set_list(field(config, key), key, value, why);
     if (key->type == CONFIG_ALGS)
         return set_algs(config, value, why);
     if (key->type == CONFIG_OBJECTS)
@@ -295,6 +306,7 @@ void config_value_release(struct config *config, const struct config_key *key)
         mem_wipe(field(config, key));
         break;
     case CONFIG_LIST:
+    case CONFIG_NETS:
         list_release(field(config, key));
         break;
     case CONFIG_ALGS:
@@ -418,6 +430,7 @@ void config_value_print(const struct config *config, const struct config_key *ke
         fprintf(out, "%" PRId64, *(const int64_t *)field(config, key));
         break;
     case CONFIG_LIST:
+    case CONFIG_NETS:
         print_list(field(config, key), out);
         break;
     case CONFIG_ALGS:

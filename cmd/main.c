@@ -5,13 +5,16 @@
 
 #include "cmd/cmd.h"
 
+/* in the order of the help; clang-format would make columns of it */
+/* clang-format off */
 static const struct command *const mintd_commands[] = {
-    &serve_command, /* in the order of the help */
+    &serve_command,
     &migrate_command,
     &user_create_command,
     &user_set_password_command,
     &user_list_command,
     &user_delete_command,
+    &user_unlock_command,
     &keys_generate_command,
     &keys_list_command,
     &keys_check_command,
@@ -22,6 +25,7 @@ static const struct command *const mintd_commands[] = {
     &version_command,
     NULL,
 };
+/* clang-format on */
 
 static const struct command *const useradm_commands[] = {
     &serve_command,

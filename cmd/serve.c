@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #define _GNU_SOURCE
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "api/server.h"
 #include "api/service.h"
+#include "auth/guard.h"
 #include "auth/issuer.h"
 #include "cmd/cmd.h"
 #include "cmd/open.h"
@@ -47,13 +49,29 @@ static void reload(void *ring)
         return;
 }
 
+static enum err sweep_tokens(struct issuer *issuer, int64_t *deleted)
+{
+    return issuer_sweep(issuer, SWEEP_BATCH, deleted);
+}
+
+static enum err sweep_failures(struct issuer *issuer, int64_t *deleted)
+{
+    return guard_sweep(issuer_db(issuer), SWEEP_BATCH, deleted);
+}
+
 /* A failure is logged by storage; the next round is a minute away. */
-static void sweep(struct issuer *issuer)
+static void sweep_all(struct issuer *issuer, enum err (*batch)(struct issuer *issuer, int64_t *deleted))
 {
     int64_t deleted = SWEEP_BATCH;
     for (int i = 0; i < SWEEP_ROUNDS && deleted == SWEEP_BATCH; i++)
-        if (issuer_sweep(issuer, SWEEP_BATCH, &deleted) != ERR_OK)
+        if (batch(issuer, &deleted) != ERR_OK)
             return;
+}
+
+static void sweep(struct issuer *issuer)
+{
+    sweep_all(issuer, sweep_tokens);
+    sweep_all(issuer, sweep_failures);
 }
 
 /* Until a signal says stop. */
@@ -111,13 +129,28 @@ static char *bound(const char *address, int port)
     return colon == NULL ? mem_strdup("") : mem_printf("%.*s:%d", (int)(colon - address), address, port);
 }
 
+/* Behind a gateway every client has the gateway's address, and whoever guesses locks everybody out. */
+static void warn_of_gateway(const struct config *config)
+{
+    const bool is_guarded = config->login_failures_delay_after > 0 || config->login_failures_lock_after > 0;
+    if (config->trust_gateway && config->trusted_proxies.n == 0 && is_guarded)
+        log_warn("failed logins of all clients count as the gateway's: name its network in trusted_proxies");
+}
+
 static void log_serving(const struct config *config, const struct server *server, const struct service *service)
 {
     open_warn_of_plans(config, service->plans);
+    warn_of_gateway(config);
     AUTO(mem_free) char *public = bound(config->listen, server_port(server, false));
     AUTO(mem_free) char *internal = bound(config->internal_listen, server_port(server, true));
     log_info("serving", LOG_STR("listen", public), LOG_STR("internal_listen", internal),
              LOG_STR("db", db_engine(service->db)), LOG_STR("version", version_text));
+}
+
+static void nets_free(struct net **nets)
+{
+    free(*nets);
+    *nets = NULL;
 }
 
 static enum cmd_exit serve(const struct cmd *cmd, const sigset_t *signals, struct db *db, struct keyring *ring,
@@ -130,6 +163,8 @@ static enum cmd_exit serve(const struct cmd *cmd, const sigset_t *signals, struc
     AUTO(ratelimit_free) struct ratelimit *limits = NULL;
     if (open_limits(cmd, &limits) != CMD_OK)
         return CMD_KEYS;
+    size_t proxies_n = 0;
+    AUTO(nets_free) struct net *proxies = config_proxies(config, &proxies_n);
     struct service service = {
         .db = db,
         .users = issuer,
@@ -138,6 +173,8 @@ static enum cmd_exit serve(const struct cmd *cmd, const sigset_t *signals, struc
         .body_max = config->request_size_limit,
         .password_cost = (int)config->bcrypt_cost,
         .plans = plans,
+        .trusted_proxies = proxies,
+        .trusted_proxies_n = proxies_n,
         .version = version_text,
     };
     AUTO(watch_stop) struct watch *watch = NULL;

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "auth/user.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "auth/guard.h"
 #include "cmd/account.h"
 #include "cmd/open.h"
 #include "lib/auto.h"
@@ -92,6 +94,45 @@ static enum cmd_exit run_delete(struct cmd *cmd)
     return e == ERR_OK ? CMD_OK : cmd_fail(cmd, CMD_USER, "deleting user failed: %s", account_why(e));
 }
 
+/* Who is locked out: "-" when the delay or lock is over. */
+static void print_records(const struct guard_record *records, size_t n)
+{
+    printf("%-22s  %8s  %8s  %s\n", "NETWORK", "FAILURES", "REFUSED", "LOCKED UNTIL");
+    for (size_t i = 0; i < n; i++) {
+        char until[CLOCK_RFC3339_SIZE] = "-";
+        if (records[i].until_ms > clock_ms())
+            clock_rfc3339(records[i].until_ms, until);
+        printf("%-22s  %8" PRId64 "  %8" PRId64 "  %s\n", *records[i].network != '\0' ? records[i].network : "all",
+               records[i].failures, records[i].refused, until);
+    }
+}
+
+static enum err unlock(struct db *db, const char *email, struct guard_record **records, size_t *n)
+{
+    AUTO(user_free) struct user *user = NULL;
+    TRY(user_get_by_email(db, "", email, &user));
+    return guard_unlock(db, email, records, n);
+}
+
+static enum cmd_exit run_unlock(struct cmd *cmd)
+{
+    AUTO(db_free) struct db *db = NULL;
+    enum cmd_exit code = open_db(cmd, OPEN_CURRENT, 1, &db);
+    if (code != CMD_OK)
+        return code;
+    struct guard_record *records = NULL;
+    size_t n = 0;
+    enum err e = unlock(db, cmd->arg[0], &records, &n);
+    if (e != ERR_OK)
+        return cmd_fail(cmd, CMD_USER, "unlocking user failed: %s", account_why(e));
+    if (n == 0)
+        printf("no failed logins are counted\n");
+    else
+        print_records(records, n);
+    free(records);
+    return CMD_OK;
+}
+
 static const struct cmd_option create_options[] = {
     {"email", "EMAIL", "e-mail address, kept in lower case", NULL, true, false},
     {"password", "PASSWORD", "8 to 72 bytes of ASCII; without it the password is asked for", NULL, false, true},
@@ -153,4 +194,15 @@ const struct command user_delete_command = {
     .examples = "$0 user delete --email joe@example.com\n$0 user delete --id 3fa85f64-5717-4562-b3fc-2c963f66afa6",
     .options = delete_options,
     .run = run_delete,
+};
+
+const struct command user_unlock_command = {
+    .name = "user unlock",
+    .args = "EMAIL",
+    .args_min = 1,
+    .args_max = 1,
+    .summary = "Forget the failed logins of a user, and print what they were.",
+    .details = "Delays and locks end at once, also in running servers on the same database.",
+    .examples = "$0 user unlock joe@example.com",
+    .run = run_unlock,
 };

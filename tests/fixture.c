@@ -21,6 +21,12 @@ static void write_key(const char *dir, const char *type, int kid)
     support_write(path, pem, strlen(pem), 0600);
 }
 
+/* As by default. */
+const struct guard_config fixture_guard = {.delay_after = 5,
+                                           .lock_after = 20,
+                                           .lock_s = 900,
+                                           .account_lock_after = 100};
+
 void fixture_init(struct fixture *f, int engine)
 {
     *f = (struct fixture){.keys = support_dir(), .db = support_db(engine)};
@@ -38,7 +44,8 @@ void fixture_init(struct fixture *f, int engine)
                                          .pats_max = 10,
                                          .pat_lifetime_max_s = 31536000,
                                          .last_used_every_s = 300,
-                                         .cache_entries = 1000};
+                                         .cache_entries = 1000,
+                                         .guard = fixture_guard};
     f->issuer = issuer_new(&config, f->db, f->ring);
     f->plans = plan_default();
     f->service = (struct service){.db = f->db,

@@ -14,6 +14,9 @@
 #define FIXTURE_PASSWORD "correct horse"
 #define FIXTURE_BASIC "Basic YWxpY2VAZXhhbXBsZS5jb206Y29ycmVjdCBob3JzZQ=="
 
+/* The default protection of logins, which the fixture has. */
+extern const struct guard_config fixture_guard;
+
 struct fixture {
     const char *keys; /* the key directory */
     struct db *db;

@@ -10,12 +10,13 @@
 #include "tests/support.h"
 
 /*
- * "allmine" by Go's bcrypt, whose test has it as $2a$10$; all three prefixes stand for the same function of ASCII
+ * "allmine" by Go's bcrypt, whose test has it as $2a$10$; all prefixes stand for the same function of ASCII
  * passwords.
  */
 static const char *const of_allmine[] = {
     "$2a$10$XajjQvNhvvRt5GSeFk1xFeyqRrsxkhBkUiQeg0dt.wU1qD4aFDcga",
     "$2b$10$XajjQvNhvvRt5GSeFk1xFeyqRrsxkhBkUiQeg0dt.wU1qD4aFDcga",
+    "$2x$10$XajjQvNhvvRt5GSeFk1xFeyqRrsxkhBkUiQeg0dt.wU1qD4aFDcga",
     "$2y$10$XajjQvNhvvRt5GSeFk1xFeyqRrsxkhBkUiQeg0dt.wU1qD4aFDcga",
 };
 
@@ -89,7 +90,7 @@ static const char *const no_hash[] = {
     "allmine",
     "*0",
     "$2a$10$",
-    "$2x$10$XajjQvNhvvRt5GSeFk1xFeyqRrsxkhBkUiQeg0dt.wU1qD4aFDcga",
+    "$2c$10$XajjQvNhvvRt5GSeFk1xFeyqRrsxkhBkUiQeg0dt.wU1qD4aFDcga",
     "$2$10$XajjQvNhvvRt5GSeFk1xFeyqRrsxkhBkUiQeg0dt.wU1qD4aFDcgaa",
     "$2a$03$XajjQvNhvvRt5GSeFk1xFeyqRrsxkhBkUiQeg0dt.wU1qD4aFDcga",
     "$2a$31$XajjQvNhvvRt5GSeFk1xFeyqRrsxkhBkUiQeg0dt.wU1qD4aFDcga",

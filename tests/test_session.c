@@ -75,10 +75,17 @@ static int64_t rows_of_tokens(void)
     return number("SELECT COUNT(*) FROM tokens");
 }
 
+static enum err login(const char *email, const char *password, int cost, bool no_expiry, char **token)
+{
+    const struct session_request request = {
+        .email = email, .password = password, .client = "192.0.2.1", .cost = cost, .no_expiry = no_expiry};
+    return session_login(issuer, &request, token);
+}
+
 static char *logged_in(bool no_expiry)
 {
     char *token = NULL;
-    ck_ok(session_login(issuer, EMAIL, PASSWORD, COST, no_expiry, &token));
+    ck_ok(login(EMAIL, PASSWORD, COST, no_expiry, &token));
     return token;
 }
 
@@ -101,7 +108,7 @@ START_TEST(a_login_gives_a_token_that_is_alive)
     begin(_i, 10);
     clock_set(NOW_MS + 7);
     AUTO(mem_wipe) char *token = NULL;
-    ck_ok(session_login(issuer, "Jane@EXAMPLE.com", PASSWORD, COST, false, &token));
+    ck_ok(login("Jane@EXAMPLE.com", PASSWORD, COST, false, &token));
     struct issuer_token checked;
     ck_ok(verify(token, &checked));
     ck_assert_str_eq(checked.claims.sub, user_id);
@@ -156,7 +163,7 @@ START_TEST(refuses_with_one_answer)
     begin(_i, 10);
     for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
         char *token = NULL;
-        ck_err(session_login(issuer, refused[i].email, refused[i].password, COST, false, &token), ERR_UNAUTHORIZED);
+        ck_err(login(refused[i].email, refused[i].password, COST, false, &token), ERR_UNAUTHORIZED);
         ck_assert_ptr_null(token);
     }
     ck_assert_int_eq(rows_of_tokens(), 0);
@@ -170,10 +177,10 @@ START_TEST(refuses_a_password_that_is_too_long_or_a_hash_that_is_none)
     char password[300] = "";
     memset(password, 'p', sizeof password - 1);
     char *token = NULL;
-    ck_err(session_login(issuer, EMAIL, password, COST, false, &token), ERR_UNAUTHORIZED);
+    ck_err(login(EMAIL, password, COST, false, &token), ERR_UNAUTHORIZED);
     ck_ok(db_exec(db, "UPDATE users SET password_hash = 'x'", DB_ARGS(), NULL));
-    ck_err(session_login(issuer, EMAIL, PASSWORD, COST, false, &token), ERR_UNAUTHORIZED);
-    ck_err(session_login(issuer, EMAIL, "x", COST, false, &token), ERR_UNAUTHORIZED);
+    ck_err(login(EMAIL, PASSWORD, COST, false, &token), ERR_UNAUTHORIZED);
+    ck_err(login(EMAIL, "x", COST, false, &token), ERR_UNAUTHORIZED);
     ck_assert_int_eq(rows_of_tokens(), 0);
 }
 END_TEST
@@ -183,7 +190,7 @@ START_TEST(users_of_a_tenant_do_not_log_in)
     begin(_i, 10);
     ck_ok(db_exec(db, "UPDATE users SET tenant_id = 't'", DB_ARGS(), NULL));
     char *token = NULL;
-    ck_err(session_login(issuer, EMAIL, PASSWORD, COST, false, &token), ERR_UNAUTHORIZED);
+    ck_err(login(EMAIL, PASSWORD, COST, false, &token), ERR_UNAUTHORIZED);
 }
 END_TEST
 
@@ -193,7 +200,7 @@ START_TEST(logs_in_with_an_imported_hash)
     ck_ok(db_exec(db, "UPDATE users SET password_hash = $1",
                   DB_ARGS(db_text("$2y$10$XajjQvNhvvRt5GSeFk1xFeyqRrsxkhBkUiQeg0dt.wU1qD4aFDcga")), NULL));
     AUTO(mem_wipe) char *token = NULL;
-    ck_ok(session_login(issuer, EMAIL, "allmine", COST, false, &token));
+    ck_ok(login(EMAIL, "allmine", COST, false, &token));
 }
 END_TEST
 
@@ -297,7 +304,7 @@ START_TEST(a_changed_password_ends_sessions)
     issuer_revoked(issuer);
     ck_assert(!is_alive(token));
     char *none = NULL;
-    ck_err(session_login(issuer, EMAIL, PASSWORD, COST, false, &none), ERR_UNAUTHORIZED);
+    ck_err(login(EMAIL, PASSWORD, COST, false, &none), ERR_UNAUTHORIZED);
 }
 END_TEST
 
@@ -311,7 +318,7 @@ struct attempt {
 static void *log_in(void *arg)
 {
     struct attempt *attempt = arg;
-    attempt->err = session_login(issuer, EMAIL, PASSWORD, COST, false, &attempt->token);
+    attempt->err = login(EMAIL, PASSWORD, COST, false, &attempt->token);
     return NULL;
 }
 
@@ -396,7 +403,7 @@ START_TEST(a_login_that_cannot_be_stored_gives_no_token)
     begin(_i, 10);
     ck_ok(db_exec(db, "ALTER TABLE tokens RENAME COLUMN kid TO gone", DB_ARGS(), NULL));
     char *token = NULL;
-    ck_err(session_login(issuer, EMAIL, PASSWORD, COST, false, &token), ERR_DB);
+    ck_err(login(EMAIL, PASSWORD, COST, false, &token), ERR_DB);
     ck_assert_ptr_null(token);
     ck_assert_int_eq(number("SELECT login_ms FROM users"), -1);
 }
@@ -421,7 +428,7 @@ static double cost_of_login(const char *email, const char *password)
 {
     double start = cpu_ms();
     char *token = NULL;
-    ck_err(session_login(issuer, email, password, 6, false, &token), ERR_UNAUTHORIZED);
+    ck_err(login(email, password, 6, false, &token), ERR_UNAUTHORIZED);
     return cpu_ms() - start;
 }
 
@@ -455,9 +462,9 @@ START_TEST(logs_show_neither_passwords_nor_tokens)
     support_log_capture();
     AUTO(mem_wipe) char *token = logged_in(false);
     char *none = NULL;
-    ck_err(session_login(issuer, EMAIL, "a wrong secret", COST, false, &none), ERR_UNAUTHORIZED);
+    ck_err(login(EMAIL, "a wrong secret", COST, false, &none), ERR_UNAUTHORIZED);
     ck_ok(db_exec(db, "UPDATE users SET password_hash = 'unusable secret'", DB_ARGS(), NULL));
-    ck_err(session_login(issuer, EMAIL, PASSWORD, COST, false, &none), ERR_UNAUTHORIZED);
+    ck_err(login(EMAIL, PASSWORD, COST, false, &none), ERR_UNAUTHORIZED);
     AUTO(mem_free) char *log = support_log();
     ck_assert_ptr_nonnull(strstr(log, "unusable"));
     ck_assert_ptr_null(strstr(log, "secret"));

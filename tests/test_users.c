@@ -84,10 +84,16 @@ static char *create(const char *tenant, const char *email, const char *password)
     return id;
 }
 
+static enum err try_login(const char *email, const char *password, char **token)
+{
+    const struct session_request request = {.email = email, .password = password, .client = "192.0.2.1", .cost = 4};
+    return session_login(f.issuer, &request, token);
+}
+
 static char *login(const char *email, const char *password)
 {
     AUTO(mem_wipe) char *token = NULL;
-    ck_ok(session_login(f.issuer, email, password, 4, false, &token));
+    ck_ok(try_login(email, password, &token));
     return mem_printf("Bearer %s", token);
 }
 
@@ -406,7 +412,7 @@ START_TEST(a_new_password_ends_all_tokens_but_the_callers)
     fixture_expect(&f, VERIFY, mine, 200);
     ck_assert_int_eq(tokens_of(f.user_id), 1);
     char *token = NULL;
-    ck_err(session_login(f.issuer, FIXTURE_EMAIL, FIXTURE_PASSWORD, 4, false, &token), ERR_UNAUTHORIZED);
+    ck_err(try_login(FIXTURE_EMAIL, FIXTURE_PASSWORD, &token), ERR_UNAUTHORIZED);
     AUTO(mem_free) char *again = login(FIXTURE_EMAIL, "battery staple");
     fixture_expect(&f, ME, again, 200);
     fixture_release(&f);

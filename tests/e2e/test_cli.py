@@ -500,6 +500,78 @@ class Token(Case):
 
 
 @both_engines
+class Unlock(Case):
+    """`user unlock` beside two servers that lock after three failures."""
+
+    def setUp(self):
+        super().setUp()
+        self.prepare()
+        env = {"USERADM_LOGIN_FAILURES_LOCK_AFTER": "3"}
+        self.servers = [self.serve(env=env), self.serve(env=env)]
+
+    def lock(self):
+        for server in self.servers * 2:
+            server.login("alice@example.com", "wrong horse", expect=401)
+        for server in self.servers:
+            server.login("alice@example.com", "correct horse", expect=401)
+
+    def test_it_ends_a_lock_at_once_and_says_what_it_removed(self):
+        self.lock()
+        self.assertTrue(eventually(lambda: any(s.line("logins are locked for a network") for s in self.servers)))
+        lines = self.mintd("user", "unlock", "Alice@example.com").stdout.splitlines()
+        self.assertEqual(lines[0].split(), ["NETWORK", "FAILURES", "REFUSED", "LOCKED", "UNTIL"])
+        self.assertEqual(lines[1].split(), ["all", "3", "3", "-"])
+        self.assertEqual(lines[2].split()[:3], ["127.0.0.0/24", "3", "3"])
+        self.assertRegex(lines[2].split()[3], r"^\d{4}-\d\d-\d\dT")
+        self.assertEqual(len(lines), 3)
+        for server in self.servers:
+            server.login("alice@example.com", "correct horse")
+        self.assertEqual(self.mintd("user", "unlock", "alice@example.com").stdout, "no failed logins are counted\n")
+
+    def test_a_new_password_ends_a_lock_too(self):
+        self.lock()
+        self.mintd("user", "set-password", "--email", "alice@example.com", "--password", "another horse")
+        self.servers[0].login("alice@example.com", "another horse")
+
+    def test_it_refuses(self):
+        done = self.mintd("user", "unlock", "nobody@example.com", expect=5)
+        self.fails_with_one_line(done, "unlocking user failed: user not found")
+        self.fails_with_one_line(self.mintd("user", "unlock", expect=1), "user unlock")
+
+
+class TrustedProxies(Case):
+    def failures(self, forwarded, **env):
+        """The networks that failures count for when a proxy here says so."""
+        self.prepare()
+        server = self.serve(env=env)
+        request(server.public, "POST", mintd.USERADM + "/auth/login", headers={"X-Forwarded-For": forwarded},
+                basic=("alice@example.com", "wrong horse"))
+        server.wait_line("client=", "auth/login")
+        return [line.split()[0] for line in self.mintd("user", "unlock", "alice@example.com").stdout.splitlines()[2:]]
+
+    def test_clients_behind_a_trusted_proxy_are_told_apart(self):
+        self.assertEqual(self.failures("198.51.100.1, 203.0.113.9", MINTD_TRUSTED_PROXIES="10.0.0.0/8,127.0.0.1"),
+                         ["203.0.113.0/24"])
+
+    def test_nobody_else_is_believed(self):
+        self.assertEqual(self.failures("203.0.113.9", MINTD_TRUSTED_PROXIES="10.0.0.0/8"), ["127.0.0.0/24"])
+
+    def test_they_are_networks(self):
+        for value in ("10.0.0.1/8", "proxy.example", "10.0.0.0/33", "10.0.0.0/8,x"):
+            done = self.mintd("user", "list", env={"MINTD_TRUSTED_PROXIES": value}, expect=1)
+            self.fails_with_one_line(done, "MINTD_TRUSTED_PROXIES", "must be networks such as")
+
+    def test_a_gateway_without_them_is_warned_of(self):
+        self.prepare()
+        told = self.serve(env={"MINTD_TRUST_GATEWAY": "true"})
+        told.wait_line("trusted_proxies")
+        quiet = self.serve(env={"MINTD_TRUST_GATEWAY": "true", "MINTD_TRUSTED_PROXIES": "10.0.0.0/8"})
+        quiet.login("alice@example.com", "correct horse")
+        quiet.wait_line("auth/login")
+        self.assertIsNone(quiet.line("name its network"))
+
+
+@both_engines
 class BesideServer(Case):
     """Commands on the database of running servers."""
 

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <ftw.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,6 +27,7 @@ static char *urls[URLS_MAX];
 static char *schemas[URLS_MAX];
 static size_t urls_count;
 static int log_fd = -1;
+static void (*warm_up)(void);
 
 static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
 {
@@ -172,8 +174,45 @@ char *support_log(void)
     return text;
 }
 
+static bool is_slow(void)
+{
+    return getenv("MINTD_TEST_SLOW") != NULL;
+}
+
+int support_times(int n, int few)
+{
+    return is_slow() ? few : n;
+}
+
+void support_warm_up(void (*run)(void))
+{
+    warm_up = run;
+}
+
+START_TEST(warms_up)
+{
+    warm_up();
+    clean_up();
+}
+END_TEST
+
+/* As a test that is not in a process of its own. */
+static void run_warm_up(void)
+{
+    Suite *suite = suite_create("warm-up");
+    TCase *tc = tcase_create("warm-up");
+    tcase_add_test(tc, warms_up);
+    suite_add_tcase(suite, tc);
+    SRunner *runner = srunner_create(suite);
+    srunner_set_fork_status(runner, CK_NOFORK);
+    srunner_run_all(runner, CK_MINIMAL);
+    srunner_free(runner);
+}
+
 int support_main(Suite *suite)
 {
+    if (is_slow() && warm_up != NULL)
+        run_warm_up();
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
     int failed = srunner_ntests_failed(runner);

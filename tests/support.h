@@ -46,6 +46,15 @@ char *support_data(const char *name, size_t *len);
 void support_log_capture(void);
 char *support_log(void);
 
+/* n; under valgrind few (of what counts down, such as a step, more): for loops in which more of the same finds nothing new there. */
+int support_times(int n, int few);
+
+/*
+ * Under valgrind run this once before the first test. Each test is a child of what ran before it, and takes along the
+ * machine code that valgrind has translated so far; without it every one begins by translating OpenSSL again.
+ */
+void support_warm_up(void (*run)(void));
+
 /* Run the suite: the main() of each test program. */
 int support_main(Suite *suite);
 

@@ -158,5 +158,6 @@ static Suite *suite(void)
 
 int main(void)
 {
+    support_warm_up(NULL); /* requests are counted here */
     return support_main(suite());
 }

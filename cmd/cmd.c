@@ -4,6 +4,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <unistd.h>
@@ -217,8 +218,20 @@ static void set_up_log(const struct cmd *cmd)
     log_setup(level, strcmp(cmd->config->log_format, "json") == 0 ? LOG_JSON : LOG_TEXT);
 }
 
+/* What is wrong with the configuration is said before it is known, and collectors of JSON should find JSON there too. */
+static void set_up_first_log(const struct cmd *cmd)
+{
+    const char *format = cmd_value(cmd, "log-format");
+    const char *variables[] = {"MINTD_LOG_FORMAT", is_linked(cmd) ? "LOG_FORMAT" : NULL};
+    for (size_t i = 0; i < 2 && (format == NULL || *format == '\0') && variables[i] != NULL; i++)
+        format = getenv(variables[i]);
+    bool is_json = format != NULL && (strcmp(format, "json") == 0 || strcmp(format, "ndjson") == 0);
+    log_setup(LOG_INFO, is_json ? LOG_JSON : LOG_TEXT);
+}
+
 static enum cmd_exit load_config(struct cmd *cmd)
 {
+    set_up_first_log(cmd);
     const char *file = cmd_value(cmd, "config");
     if (file == NULL && !is_linked(cmd) && access(DEFAULT_FILE, F_OK) == 0)
         file = DEFAULT_FILE;

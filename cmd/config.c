@@ -188,6 +188,9 @@ static enum err read_members(struct loader *l, const char *section, const char *
     json_object_foreach((json_t *)object, name, value)
     {
         AUTO(mem_free) char *whole = mem_printf("%s%s", prefix, name);
+        /* the original does not look at the case of keys */
+        for (char *p = whole; is_linked(l->config) && *p != '\0'; p++)
+            *p = (char)tolower((unsigned char)*p);
         TRY(read_member(l, section, whole, value));
     }
     return ERR_OK;

@@ -128,6 +128,17 @@ START_TEST(reads_the_flat_file_under_the_link_name)
 }
 END_TEST
 
+START_TEST(keys_have_no_case_under_the_link_name)
+{
+    AUTO(config_free)
+    struct config *c = parse(ROLE_USERADM, "Listen: :9000\nJWT_ISSUER: Acme\nUserAdm: {Jwt_Leeway: 2}\n");
+    ck_assert_str_eq(c->listen, ":9000");
+    ck_assert_str_eq(c->jwt_issuer, "Acme");
+    ck_assert_int_eq(c->jwt_leeway, 2);
+    refuses(ROLE_MINTD, "Listen: :9000", "key=Listen", "did you mean listen?");
+}
+END_TEST
+
 START_TEST(leaves_defaults_where_a_key_is_empty)
 {
     AUTO(config_free)
@@ -728,6 +739,7 @@ static Suite *suite(void)
     tcase_add_test(tc, has_the_originals_defaults_under_its_name);
     tcase_add_test(tc, reads_every_type);
     tcase_add_test(tc, reads_the_flat_file_under_the_link_name);
+    tcase_add_test(tc, keys_have_no_case_under_the_link_name);
     tcase_add_test(tc, leaves_defaults_where_a_key_is_empty);
     tcase_add_test(tc, refuses_unknown_keys);
     tcase_add_test(tc, ignores_unknown_keys_under_the_link_name_with_a_warning);

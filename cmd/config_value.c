@@ -325,11 +325,36 @@ void config_value_release(struct config *config, const struct config_key *key)
     }
 }
 
-/* A JSON string is a YAML one. */
+/* Characters that YAML takes for line ends, or for none at all. */
+static bool is_special(unsigned code)
+{
+    return (code >= 0x7f && code < 0xa0) || code == 0x2028 || code == 0x2029 || code == 0xfeff || code >= 0xfffe;
+}
+
+/* Write the character, of three bytes at most, that is at p as an escape if it is a special one; returns its bytes. */
+static size_t print_special(const unsigned char *p, FILE *out)
+{
+    size_t len = p[0] < 0x80 ? 1 : p[0] < 0xe0 ? 2 : 3;
+    unsigned code = len == 1   ? p[0]
+                    : len == 2 ? (p[0] & 0x1fU) << 6 | (p[1] & 0x3fU)
+                               : (p[0] & 0x0fU) << 12 | (p[1] & 0x3fU) << 6 | (p[2] & 0x3fU);
+    if (p[0] >= 0xf0 || !is_special(code))
+        return 0;
+    fprintf(out, "\\u%04x", code);
+    return len;
+}
+
+/* A JSON string is a YAML one, once some characters are escaped. */
 static void print_text(const char *text, FILE *out)
 {
     AUTO(json_release) json_t *string = json_string(text);
-    json_dumpf(string, out, JSON_ENCODE_ANY);
+    AUTO(mem_wipe) char *json = json_dumps(string, JSON_ENCODE_ANY);
+    for (const unsigned char *p = (const unsigned char *)json; *p != '\0';) {
+        size_t len = (*p & 0xc0) != 0x80 ? print_special(p, out) : 0;
+        if (len == 0)
+            fputc(*p, out);
+        p += len > 0 ? len : 1;
+    }
 }
 
 /* What lies between user: and the last @, so that a password with an @ of its own is covered whole. */

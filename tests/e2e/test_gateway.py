@@ -20,11 +20,13 @@ def clients_of(port):
 
 @unittest.skipUnless(gateway.NGINX, "nginx is not installed")
 class BehindGateway(Case):
+    settings = {}
+
     def setUp(self):
         super().setUp()
         self.prepare()
         self.env["USERADM_SERVER_PRIV_KEY_PATH"] = self.path("keys", "private.id.1.pem")
-        self.server = self.serve(program="useradm", env={"MINTD_INTERNAL_LISTEN": ""})
+        self.server = self.serve(program="useradm", env={"MINTD_INTERNAL_LISTEN": "", **self.settings})
         self.gateway = gateway.Gateway(self, [(self.server.public, self.server.public)] * 2)
         self.ask = self.gateway.ask
 
@@ -82,6 +84,36 @@ class BehindGateway(Case):
         reply = mintd.request(self.server.public, "GET", INTERNAL + "/auth/verify", bearer=token)
         self.assertEqual((reply.status, reply.json()["error"]), (500, "internal error"))
         self.server.wait_line("request failed", "X-Forwarded-Method")
+
+
+class BehindGatewayWithLimits(BehindGateway):
+    """All of that goes on working, with quotas that are the original's keys in the original's environment."""
+
+    settings = {
+        "USERADM_RATE_LIMITS_AUTH_ENABLE": "true",
+        "USERADM_RATE_LIMITS_AUTH_GROUPS":
+            '{"name":"default","quota":1000000,"interval":"1h","event_expression":""}\n'
+            '{"name":"few","quota":2,"interval":"8760h","event_expression":"{{with .Identity}}{{.Subject}}{{end}}"}',
+        "USERADM_RATE_LIMITS_AUTH_MATCH":
+            '{"api_pattern":"/","group_expression":"default"}'
+            '{"api_pattern":"GET gateway/api/management/{version}/useradm/settings/","group_expression":"few"}',
+    }
+
+    def test_who_comes_too_often_is_told_when_to_come_again(self):
+        token = self.server.login(*USER)
+        path = USERADM + "/settings"
+        for query in ("", "?a=b"):
+            self.assertEqual(self.ask("GET", path + "/me" + query, bearer=token).status, 200)
+        for spelling in ("/me", "//./me", "/x/../%6de"):
+            reply = self.ask("GET", path + spelling, bearer=token, X_Forwarded_Host="elsewhere")
+            self.is_json(reply, 429, "too many requests")
+            self.assertTrue(0 < int(reply.headers["Retry-After"]) <= 8760 * 3600)
+        self.assertEqual(self.ask("POST", path + "/me", bearer=token, body=b"{}",
+                                  Content_Type="application/json").status, 201)
+        self.assertEqual(self.ask("GET", USERADM + "/users/me", bearer=token).status, 200)
+        self.assertEqual(self.ask("GET", path + "/me", bearer="a.b.c").status, 401)
+        self.server.wait_line("rate limit reached", "group=few")
+        self.assertEqual(sum("rate limit reached" in line for line in self.server.log), 1)
 
 
 class Verifier(http.server.BaseHTTPRequestHandler):

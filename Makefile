@@ -8,7 +8,7 @@
 B      ?= build
 CC     := $(if $(filter default,$(origin CC)),gcc,$(CC))
 CFLAGS ?= -O2 -g
-PKGS    = libmicrohttpd libcrypto jansson libpcre2-8 libpq sqlite3 yaml-0.1 libxcrypt
+PKGS    = libmicrohttpd libcrypto jansson libpcre2-8 libpq sqlite3 yaml-0.1 libxcrypt libcurl
 VERSION = $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 PREFIX ?= /usr/local
 

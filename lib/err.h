@@ -81,6 +81,11 @@
     X(DB_URL, 500, "the database address must start with sqlite: or postgresql://")                                    \
     X(SCHEMA_NEWER, 500, "the database schema is newer than this program")                                             \
     X(SCHEMA_OLD, 500, "the database schema is older than this program: run migrate, or start with --automigrate")     \
+    /* other services: lib/http.h */                                                                                   \
+    X(HTTP_URL, 500, "the address must be a URL with http:// or https://")                                             \
+    X(HTTP_UNREACHABLE, 500, "the service does not answer")                                                            \
+    X(HTTP_TIMEOUT, 500, "the service does not answer in time")                                                        \
+    X(HTTP_TOO_LARGE, 500, "the service's answer is too large")                                                        \
     /* key files */                                                                                                    \
     X(KEY_DIR, 500, "the key directory cannot be read")                                                                \
     X(KEY_NONE, 500, "there is no usable signing key")                                                                 \

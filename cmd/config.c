@@ -71,7 +71,7 @@ static void note(const struct loader *l, const json_t *names, const char *msg)
 static void note_keys(const struct loader *l)
 {
     note(l, l->store, "keys for MongoDB and Redis are ignored: storage is configured with db");
-    note(l, l->later, "keys without effect in this version");
+    note(l, l->later, "keys without effect here");
     note(l, l->unknown, "unknown configuration keys are ignored");
 }
 

@@ -16,7 +16,7 @@ enum config_type {
     CONFIG_NETS,    /* struct config_list, each a network or an address */
     CONFIG_ALGS,    /* key_algorithms: a YAML map, or "7=PS256,8=RS512" */
     CONFIG_OBJECTS, /* struct config_objects: a YAML list of maps, or text with one JSON object after another */
-    CONFIG_LATER,   /* no field: a key of the original services that has no effect yet */
+    CONFIG_LATER,   /* no field: a key of the original services that has no effect here */
     CONFIG_STORE,   /* no field: a key for MongoDB or Redis, which mintd does not need */
 };
 

@@ -275,9 +275,7 @@ START_TEST(normalises_the_text)
     AUTO(mem_free) char *led = mem_printf("a key:\n\n%s", p256);
     AUTO(mem_free) char *followed = mem_printf("%strailing", p256);
     AUTO(mem_free) char *two = mem_printf("%s-----BEGIN PUBLIC KEY-----\nMAA=\n-----END PUBLIC KEY-----\n", p256);
-    AUTO(mem_free) char *narrow = mem_strndup(p256, strlen(p256) + 3);
-    memmove(narrow + 43, narrow + 40, strlen(narrow + 40) + 1);
-    memcpy(narrow + 40, " \t\n", 3);
+    AUTO(mem_free) char *narrow = mem_printf("%.40s \t\n%s", p256, p256 + 40);
     expect_p256(p256);
     expect_p256(crlf);
     expect_p256(unended);
@@ -548,7 +546,7 @@ static void run_vector(const struct pubkey *key, const json_t *test)
                   (int)json_integer_value(json_object_get(test, "tcId")), text_of(test, "comment"), err_name(e));
 }
 
-/* They have DER signatures as devices send them; json_web_signature_test, which the tokens are run through, has none. */
+/* Signatures in the form in which devices send them; tests/test_jws_vectors.c runs those of tokens. */
 static const char *const wycheproof[] = {
     "wycheproof/ecdsa_secp256r1_sha256_test.json",
     "wycheproof/ed25519_test.json",

@@ -13,7 +13,10 @@
 #include "lib/db_engine.h"
 #include "lib/log.h"
 #include "lib/mem.h"
+#include "lib/metrics.h"
 #include "lib/rand.h"
+
+METRICS_COUNTER(statements, "mintd_db_statements_total", "", "Statements given to the database.");
 
 struct pool {
     const struct db_engine *engine;
@@ -251,6 +254,7 @@ static enum err run(struct db *db, const struct job *job)
 {
     if (db->failed != ERR_OK)
         return db->failed;
+    metrics_add(&statements, 1);
     if (db->conn != NULL)
         return db->failed = run_on(db->pool->engine, db->conn, job);
     struct db_conn *conn = NULL;

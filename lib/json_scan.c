@@ -17,6 +17,7 @@ struct scan {
     const char *p;
     const char *end;
     char *why;
+    bool is_first; /* what is behind the first value does not count */
     size_t depth;
     char open[JSON_SCAN_DEPTH]; /* '{' or '[' of each level */
 };
@@ -64,17 +65,19 @@ static void quote(char c, char out[12])
         snprintf(out, 12, "'%c%c'", (char)(0xc0 | byte >> 6), (char)(0x80 | (byte & 0x3f)));
 }
 
-static enum err unexpected(const struct scan *s, const char *context)
+static enum err cut_short(const struct scan *s)
 {
-    char quoted[12];
-    quote(peek(s), quoted);
-    snprintf(s->why, JSON_SCAN_WHY_SIZE, "invalid character %s %s", quoted, context);
+    snprintf(s->why, JSON_SCAN_WHY_SIZE, "%s", s->is_first ? "unexpected EOF" : "unexpected end of JSON input");
     return ERR_JSON;
 }
 
-static enum err cut_short(const struct scan *s)
+static enum err unexpected(const struct scan *s, const char *context)
 {
-    snprintf(s->why, JSON_SCAN_WHY_SIZE, "unexpected end of JSON input");
+    char quoted[12];
+    if (s->is_first && s->p == s->end)
+        return cut_short(s);
+    quote(peek(s), quoted);
+    snprintf(s->why, JSON_SCAN_WHY_SIZE, "invalid character %s %s", quoted, context);
     return ERR_JSON;
 }
 
@@ -230,6 +233,24 @@ static enum err step(struct scan *s, enum want *want)
     return scan_more(s, want);
 }
 
+static enum err run(struct scan *s, struct json_span *out)
+{
+    enum want want = WANT_VALUE;
+    skip_space(s);
+    const char *begin = s->p;
+    const char *last = s->p;
+    for (; s->p < s->end; skip_space(s)) {
+        TRY(step(s, &want));
+        last = s->p;
+        if (s->is_first && s->depth == 0 && want == WANT_MORE)
+            break;
+    }
+    if (s->depth > 0 || want != WANT_MORE)
+        return cut_short(s);
+    *out = (struct json_span){begin, (size_t)(last - begin)};
+    return ERR_OK;
+}
+
 /* Characters of the token at the start of a checked text. */
 static size_t token_size(struct json_span text)
 {
@@ -338,18 +359,17 @@ static size_t letter(const char *p, char c)
 enum err json_scan_check(const char *text, size_t len, char why[JSON_SCAN_WHY_SIZE], struct json_span *out)
 {
     struct scan s = {.p = text, .end = text + len, .why = why};
-    enum want want = WANT_VALUE;
+    return run(&s, out);
+}
+
+enum err json_scan_first(const char *text, size_t len, char why[JSON_SCAN_WHY_SIZE], struct json_span *out)
+{
+    struct scan s = {.p = text, .end = text + len, .why = why, .is_first = true};
     skip_space(&s);
-    const char *begin = s.p;
-    const char *last = s.p;
-    for (; s.p < s.end; skip_space(&s)) {
-        TRY(step(&s, &want));
-        last = s.p;
-    }
-    if (s.depth > 0 || want != WANT_MORE)
-        return cut_short(&s);
-    *out = (struct json_span){begin, (size_t)(last - begin)};
-    return ERR_OK;
+    if (s.p < s.end)
+        return run(&s, out);
+    snprintf(why, JSON_SCAN_WHY_SIZE, "EOF");
+    return ERR_JSON;
 }
 
 enum json_scan_kind json_scan_kind(struct json_span value)

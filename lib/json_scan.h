@@ -41,6 +41,12 @@ enum json_scan_kind {
  */
 enum err json_scan_check(const char *text, size_t len, char why[JSON_SCAN_WHY_SIZE], struct json_span *out);
 
+/*
+ * The same for a body of which only the first value counts: bytes behind it are not looked at (contract/deviceauth
+ * 1.1). "EOF" for an empty one.
+ */
+enum err json_scan_first(const char *text, size_t len, char why[JSON_SCAN_WHY_SIZE], struct json_span *out);
+
 /* What a value is, and Go's word for that ("bool"). */
 enum json_scan_kind json_scan_kind(struct json_span value);
 const char *json_scan_word(struct json_span value);

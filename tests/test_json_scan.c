@@ -32,6 +32,40 @@ START_TEST(cuts_white_space_off)
 }
 END_TEST
 
+static const struct {
+    const char *text;
+    const char *value; /* NULL: refused */
+    const char *why;
+} bodies[] = {
+    {" {\"a\":[1]} x", "{\"a\":[1]}", ""},
+    {"{}{", "{}", ""},
+    {"7,", "7", ""},
+    {"null", "null", ""},
+    {"", NULL, "EOF"},
+    {" \n", NULL, "EOF"},
+    {"{\"a\":", NULL, "unexpected EOF"},
+    {"{", NULL, "unexpected EOF"},
+    {"tru", NULL, "unexpected EOF"},
+    {"\"a\\u1", NULL, "unexpected EOF"},
+    {"-", NULL, "unexpected EOF"},
+    {"x", NULL, "invalid character 'x' looking for beginning of value"},
+    {"{\"a\" 1}", NULL, "invalid character '1' after object key"},
+};
+
+START_TEST(takes_the_first_value_of_a_body)
+{
+    for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++) {
+        char why[JSON_SCAN_WHY_SIZE] = "";
+        struct json_span value = {NULL, 0};
+        enum err e = json_scan_first(bodies[i].text, strlen(bodies[i].text), why, &value);
+        ck_assert_int_eq(e == ERR_OK, bodies[i].value != NULL);
+        ck_assert_str_eq(why, bodies[i].why);
+        if (e == ERR_OK)
+            expect_span(value, bodies[i].value);
+    }
+}
+END_TEST
+
 START_TEST(tells_kinds_apart)
 {
     static const struct {
@@ -112,6 +146,7 @@ static Suite *suite(void)
     Suite *s = suite_create("json_scan");
     TCase *tc = tcase_create("json_scan");
     tcase_add_test(tc, cuts_white_space_off);
+    tcase_add_test(tc, takes_the_first_value_of_a_body);
     tcase_add_test(tc, tells_kinds_apart);
     tcase_add_test(tc, cuts_tokens);
     tcase_add_test(tc, walks_members);

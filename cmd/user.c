@@ -14,6 +14,8 @@
 #include "lib/json.h"
 #include "lib/mem.h"
 
+enum { RECORDS_SHOWN = 20 };
+
 static enum cmd_exit run_create(struct cmd *cmd)
 {
     return account_create(cmd, cmd_value(cmd, "email"), cmd_value(cmd, "id"));
@@ -94,17 +96,19 @@ static enum cmd_exit run_delete(struct cmd *cmd)
     return e == ERR_OK ? CMD_OK : cmd_fail(cmd, CMD_USER, "deleting user failed: %s", account_why(e));
 }
 
-/* Who is locked out: "-" when the delay or lock is over. */
+/* Who is locked out: "-" when the delay or lock is over. An attack may have come from thousands of networks. */
 static void print_records(const struct guard_record *records, size_t n)
 {
     printf("%-22s  %8s  %8s  %s\n", "NETWORK", "FAILURES", "REFUSED", "LOCKED UNTIL");
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n && i < RECORDS_SHOWN; i++) {
         char until[CLOCK_RFC3339_SIZE] = "-";
         if (records[i].until_ms > clock_ms())
             clock_rfc3339(records[i].until_ms, until);
         printf("%-22s  %8" PRId64 "  %8" PRId64 "  %s\n", *records[i].network != '\0' ? records[i].network : "all",
                records[i].failures, records[i].refused, until);
     }
+    if (n > RECORDS_SHOWN)
+        printf("and %zu more networks\n", n - RECORDS_SHOWN);
 }
 
 static enum err unlock(struct db *db, const char *email, struct guard_record **records, size_t *n)
@@ -202,7 +206,9 @@ const struct command user_unlock_command = {
     .args_min = 1,
     .args_max = 1,
     .summary = "Forget the failed logins of a user, and print what they were.",
-    .details = "Delays and locks end at once, also in running servers on the same database.",
+    .details =
+        "Delays and locks end at once, also in running servers on the same database. The line \"all\" is the account "
+        "from everywhere.",
     .examples = "$0 user unlock joe@example.com",
     .run = run_unlock,
 };

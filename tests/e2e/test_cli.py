@@ -528,6 +528,14 @@ class Unlock(Case):
             server.login("alice@example.com", "correct horse")
         self.assertEqual(self.mintd("user", "unlock", "alice@example.com").stdout, "no failed logins are counted\n")
 
+    def test_many_networks_are_not_all_listed(self):
+        server = self.serve(env={"MINTD_TRUSTED_PROXIES": "127.0.0.1"})
+        for i in range(25):
+            request(server.public, "POST", mintd.USERADM + "/auth/login", basic=("alice@example.com", "wrong horse"),
+                    headers={"X-Forwarded-For": f"203.0.{i}.1"})
+        lines = self.mintd("user", "unlock", "alice@example.com").stdout.splitlines()
+        self.assertEqual((len(lines), lines[1].split()[:2], lines[-1]), (22, ["all", "25"], "and 6 more networks"))
+
     def test_a_new_password_ends_a_lock_too(self):
         self.lock()
         self.mintd("user", "set-password", "--email", "alice@example.com", "--password", "another horse")

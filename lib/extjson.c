@@ -374,7 +374,7 @@ char *extjson_uuid(const char *text)
 {
     static const char urn[] = "urn:uuid:";
     size_t len = strlen(text);
-    if (strncasecmp(text, urn, strlen(urn)) == 0) {
+    if (len == 45 && strncasecmp(text, urn, strlen(urn)) == 0) {
         text += strlen(urn);
         len -= strlen(urn);
     } else if (len == 38 && text[0] == '{' && text[37] == '}') {

@@ -35,8 +35,9 @@ const char *extjson_text(const json_t *value);
 char *extjson_id(const json_t *value);
 
 /*
- * A UUID in lower case with dashes, of the spellings that the original takes for one: 32 hexadecimal digits, with or
- * without dashes, behind "urn:uuid:" or, with dashes, in braces (contract/useradm 8). NULL when text is none.
+ * A UUID in lower case with dashes, of the spellings that the original takes for one: 32 hexadecimal digits, or with
+ * dashes, and then also behind "urn:uuid:" or in braces (contract/useradm 8). NULL when text is none. The caller frees
+ * it.
  */
 char *extjson_uuid(const char *text);
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`mintd import useradm`: exports of the original in, people and their tokens served."""
 import base64
+import concurrent.futures
 import gzip
 import json
 import os
@@ -10,7 +11,7 @@ import subprocess
 import time
 
 import mintd
-from mintd import DEADLINE, USERADM, Case, both_engines, request
+from mintd import DEADLINE, USERADM, Case, both_engines, eventually, request
 
 DATA = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "data")
 FILES = ("users.json", "tokens.json", "settings.json", "user_settings.json")
@@ -150,6 +151,30 @@ class Exports(Importing):
         self.assertEqual(self.take(path), {"users": (1201, 0, 0, 0)})
         server.login("user1200@example.com", "correct horse")
         server.login("alice@example.com", "correct horse")
+
+    def test_two_imports_at_once_share_the_work(self):
+        self.mintd("migrate")
+        path = self.lines("users.json", *(user(n) for n in range(2003)))
+        with concurrent.futures.ThreadPoolExecutor(3) as pool:
+            done = list(pool.map(lambda _: self.mintd("import", "useradm", path), range(3)))
+        rows = [[int(n) for n in re.search(r"^users +(\d+) +(\d+) +0 +0$", d.stdout, re.M).groups()] for d in done]
+        self.assertEqual(sum(taken for taken, _ in rows), 2003)
+        self.assertEqual(sum(there for _, there in rows), 2 * 2003)
+
+    def test_killed_on_the_way_it_leaves_whole_documents_and_goes_on_later(self):
+        self.mintd("migrate")
+        text = "".join(json.dumps(user(n)) + "\n" for n in range(1000))
+        process = subprocess.Popen([os.path.join(mintd.BUILD, "mintd"), "import", "useradm", "--collection", "users", "-"],
+                                   env=self.env, cwd=self.dir, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+        process.stdin.write(text.encode())
+        process.stdin.flush()
+        self.assertTrue(eventually(lambda: len(self.listed()) >= 500))
+        process.kill()
+        process.stdin.close()
+        process.wait(DEADLINE)
+        before = len(self.listed())
+        self.assertLess(before, 1000)
+        self.assertEqual(self.take("--collection", "users", "-", stdin=text), {"users": (1000 - before, before, 0, 0)})
 
 
 class Files(Importing):

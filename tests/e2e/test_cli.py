@@ -944,6 +944,9 @@ class Useradm(Case):
         self.useradm("migrate", env={"LOG_LEVEL": "panic", "LOG_FORMAT": "ndjson"})
         done = self.useradm("server", env={"LOG_FORMAT": "ndjson", "USERADM_SERVER_PRIV_KEY_PATH": "/none"}, expect=4)
         self.assertEqual(json.loads(done.stderr)["level"], "error")
+        for env in ({"LOG_FORMAT": "json"}, {"MINTD_LOG_FORMAT": "json"}):
+            done = self.useradm("server", env={**env, "USERADM_JWT_EXP_TIMEOUT": "x"}, expect=1)
+            self.assertEqual(json.loads(done.stderr)["key"], "USERADM_JWT_EXP_TIMEOUT")
 
 
 class Deviceauth(Case):

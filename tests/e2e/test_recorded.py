@@ -13,11 +13,14 @@ Each file is a conversation on one connection, an exchange after the other:
     < {}
 
 {name:kind} stands for text of a kind (see KINDS), which {name} repeats later; {_:kind} is forgotten at once. {user} is
-the id of alice@example.com, whose password is "correct horse". Of the reply's headers all must be written down, in any
-order, but for four that are the same everywhere: Date and Connection, Content-Length, which must fit the body (and be
-absent from a 204), and X-Men-Requestid, which must be the request's X-MEN-RequestID or a new UUID.
+the id of alice@example.com, whose password is "correct horse"; {bogus} a token of hers with neither header nor
+signature. Of the reply's headers all must be written down, in any order, but for four that are the same everywhere:
+Date and Connection, Content-Length, which must fit the body (and be absent from a 204), and X-Men-Requestid, which must
+be the request's X-MEN-RequestID or a new UUID.
 """
+import base64
 import glob
+import json
 import os
 import re
 import socket
@@ -171,6 +174,8 @@ class Conversations:
 
     def replay(self, name):
         memory = Memory(user=self.prepare())
+        payload = base64.urlsafe_b64encode(json.dumps({"sub": memory["user"]}).encode()).decode().rstrip("=")
+        memory["bogus"] = f"bogus_header.{payload}.bogus_sign"
         self.start()
         self.public = Wire(self.server.public)
         self.addCleanup(self.public.close)
@@ -218,6 +223,9 @@ class Recorded(Conversations, Case):
     def test_rules(self):
         self.replay("rules.http")
 
+    def test_bogus_token(self):
+        self.replay("bogus-refused.http")
+
     def test_no_recording_is_forgotten(self):
         with open(os.path.abspath(__file__), encoding="utf-8") as file:
             source = file.read()
@@ -229,6 +237,7 @@ class BehindTraefik(Conversations, Case):
     """The same conversations with forwardAuth in front, as the original is deployed. What the gateway let through
     the program believes."""
 
+    is_there = True  # the gateway
     open_paths = re.compile(r"/api/management/v[0-9a-z]+/useradm/(?:auth|oauth2|oidc)(?!/logout)")
 
     def start(self):
@@ -239,7 +248,7 @@ class BehindTraefik(Conversations, Case):
     def ask(self, request):
         first, headers, body = split(request)
         method, path, _ = first.split(" ")
-        if not path.startswith("/api/management/"):
+        if not self.is_there or not path.startswith("/api/management/"):
             return super().ask(request)
         headers += [("X-Forwarded-For", "203.0.113.7"), ("X-Forwarded-Host", "mender.example.com"),
                     ("X-Forwarded-Method", method), ("X-Forwarded-Proto", "https"), ("X-Forwarded-Uri", path)]
@@ -252,6 +261,10 @@ class BehindTraefik(Conversations, Case):
             headers = [pair for pair in headers if pair[0].lower() != "x-men-requestid"]
             headers.append(("X-Men-Requestid", dict(verified)["X-Men-Requestid"]))
         return super().ask(self.join(first, headers, body))
+
+    def test_bogus_token(self):
+        self.is_there = False
+        self.replay("bogus-trusted.http")
 
     @staticmethod
     def join(first, headers, body):

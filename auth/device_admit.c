@@ -138,6 +138,12 @@ static struct auth_set take_set(struct device *device, struct auth_set *set)
     return taken;
 }
 
+static void release_set(struct auth_set *set)
+{
+    mem_free(&set->id);
+    mem_free(&set->pubkey);
+}
+
 static enum err settle_deleted(const struct decision *decision, struct db *tx, struct device *device,
                                const struct auth_set *gone)
 {
@@ -159,9 +165,7 @@ static enum err delete_set(struct db *tx, void *arg)
     if (set->status == DEVICE_ACCEPTED)
         TRY(device_db_delete_tokens(tx, decision->tenant, device->id));
     TRY(device_db_delete_set(tx, set->id));
-    struct auth_set gone = take_set(device, set);
-    AUTO(mem_free) char *id = gone.id;
-    AUTO(mem_free) char *pubkey = gone.pubkey;
+    AUTO(release_set) struct auth_set gone = take_set(device, set);
     return settle_deleted(decision, tx, device, &gone);
 }
 

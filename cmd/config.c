@@ -39,6 +39,23 @@ static bool is_linked(const struct config *config)
     return config->role != ROLE_MINTD;
 }
 
+/* The section whose keys stand at the top level of a link name's file, and its part of the environment. */
+static const char *own_section(const struct config *config)
+{
+    return config->role == ROLE_DEVICEAUTH ? "deviceauth" : "useradm";
+}
+
+static bool is_section(const char *name)
+{
+    return strcmp(name, "useradm") == 0 || strcmp(name, "deviceauth") == 0;
+}
+
+/* Whether the key says anything to this program: under a link name the other service is not there. */
+static bool is_used(const struct config *config, const struct config_key *key)
+{
+    return !is_linked(config) || *key->section == '\0' || strcmp(key->section, own_section(config)) == 0;
+}
+
 static void loader_release(struct loader *l)
 {
     json_release(&l->later);
@@ -98,11 +115,18 @@ static enum err apply_text(struct loader *l, const struct config_key *key, const
     return apply(l, key, value, shown);
 }
 
+static const char *initial(const struct config *config, const struct config_key *key)
+{
+    if (config->role == ROLE_DEVICEAUTH && key->linked_devices != NULL)
+        return key->linked_devices;
+    return is_linked(config) && key->linked != NULL ? key->linked : key->initial;
+}
+
 static enum err set_defaults(struct config *config)
 {
     AUTO(loader_release) struct loader l = loader_for(config, "defaults");
     for (const struct config_key *key = config_table; key->name != NULL; key++) {
-        const char *text = is_linked(config) && key->linked != NULL ? key->linked : key->initial;
+        const char *text = initial(config, key);
         if (text != NULL)
             TRY(apply_text(&l, key, text, key->name));
     }
@@ -114,7 +138,7 @@ static const struct config_key *find_key(const struct config *config, const char
 {
     const struct config_key *key = config_table_find(section, name);
     if (key == NULL && is_linked(config) && *section == '\0')
-        key = config_table_find("useradm", name);
+        key = config_table_find(own_section(config), name);
     return key;
 }
 
@@ -125,10 +149,14 @@ static enum err unknown_key(struct loader *l, const char *section, const char *s
         json_array_append_new(l->unknown, json_string(shown));
         return ERR_OK;
     }
-    if (config_table_find(*section == '\0' ? "useradm" : "", name) != NULL)
-        return refuse(l->source, shown,
-                      *section == '\0' ? "unknown key; it belongs into the section useradm"
-                                       : "unknown key; it belongs to the top level");
+    static const char *const places[][2] = {
+        {"", "unknown key; it belongs to the top level"},
+        {"useradm", "unknown key; it belongs into the section useradm"},
+        {"deviceauth", "unknown key; it belongs into the section deviceauth"},
+    };
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++)
+        if (config_table_find(places[i][0], name) != NULL)
+            return refuse(l->source, shown, places[i][1]);
     struct nearest nearest = {.typed = name};
     for (const struct config_key *key = config_table; key->name != NULL; key++)
         if (strcmp(key->section, section) == 0)
@@ -150,7 +178,7 @@ static bool is_map(const struct config *config, const char *section, const char 
     AUTO(mem_free) char *prefix = mem_printf("%s.", name);
     bool is_flat = is_linked(config) && *section == '\0';
     for (const struct config_key *key = config_table; key->name != NULL; key++)
-        if (has_prefix(key->name, prefix) && strcmp(key->section, is_flat ? "useradm" : section) == 0)
+        if (has_prefix(key->name, prefix) && strcmp(key->section, is_flat ? own_section(config) : section) == 0)
             return true;
     return false;
 }
@@ -161,9 +189,7 @@ static enum err read_member(struct loader *l, const char *section, const char *n
 {
     bool is_top = *section == '\0';
     AUTO(mem_free) char *shown = is_top ? mem_strdup(name) : mem_printf("%s.%s", section, name);
-    if (is_top && strcmp(name, "deviceauth") == 0)
-        return ERR_OK;
-    if (is_top && strcmp(name, "useradm") == 0) {
+    if (is_top && is_section(name)) {
         if (json_is_null(value))
             return ERR_OK;
         return json_is_object(value) ? read_members(l, name, "", value) : refuse(l->source, name, "must be a section");
@@ -278,6 +304,12 @@ static enum err read_log_variables(struct loader *l)
     return is_json ? apply_text(l, config_table_find("", "log_format"), "json", "LOG_FORMAT") : ERR_OK;
 }
 
+static const char *prefix_of(const struct config *config, const struct config_key *key)
+{
+    const char *section = *key->section != '\0' ? key->section : own_section(config);
+    return strcmp(section, "deviceauth") == 0 ? "DEVICEAUTH_" : "USERADM_";
+}
+
 static enum err read_environment(struct config *config)
 {
     AUTO(loader_release) struct loader l = loader_for(config, "environment");
@@ -288,8 +320,8 @@ static enum err read_environment(struct config *config)
         bool is_alias = !is_top && config_table_find("", key->name) != NULL;
         if (is_top)
             TRY(read_variable(&l, key, "MINTD_"));
-        if (is_linked(config) ? !is_alias : !is_top)
-            TRY(read_variable(&l, key, "USERADM_"));
+        if (is_used(config, key) && (is_linked(config) ? !is_alias : !is_top))
+            TRY(read_variable(&l, key, prefix_of(config, key)));
     }
     note_keys(&l);
     return ERR_OK;
@@ -298,26 +330,38 @@ static enum err read_environment(struct config *config)
 /* mintd without any word about keys keeps them in ./keys. */
 static void settle(struct config *config)
 {
-    if (*config->key_directory == '\0' && *config->server_priv_key_path == '\0') {
-        mem_free(&config->key_directory);
-        config->key_directory = mem_strdup("keys");
+    struct config_tokens *tokens = config->role == ROLE_DEVICEAUTH ? &config->devices : &config->people;
+    if (*tokens->key_directory == '\0' && *tokens->server_priv_key_path == '\0') {
+        mem_free(&tokens->key_directory);
+        tokens->key_directory = mem_strdup("keys");
     }
 }
 
+static const struct config_tokens *tokens_of(const struct config *config, enum role service)
+{
+    return service == ROLE_DEVICEAUTH ? &config->devices : &config->people;
+}
+
 /* What is off may be wrong: the original does not look at it either. */
-static enum err check_limits(const struct config *config)
+static enum err check_limits_of(const struct config *config, enum role service)
 {
     struct ratelimit_config rules;
-    if (!config_user_limits(config, &rules))
+    if (!config_limits(config, service, &rules))
         return ERR_OK;
     rules.keys_max = 1;
     struct ratelimit_fault fault;
     AUTO(ratelimit_free) struct ratelimit *limit = NULL;
     if (ratelimit_new(&rules, &fault, &limit) == ERR_OK)
         return ERR_OK;
-    const struct config_limits *limits = &config->user_limits;
+    const struct config_limits *limits = &tokens_of(config, service)->limits;
     const struct config_objects *at = strcmp(fault.list, "groups") == 0 ? &limits->groups : &limits->match;
     return refuse(at->source, at->key, fault.why);
+}
+
+static enum err check_limits(const struct config *config)
+{
+    TRY(check_limits_of(config, ROLE_USERADM));
+    return check_limits_of(config, ROLE_DEVICEAUTH);
 }
 
 enum err config_load(enum role role, const char *file, struct config **out)
@@ -381,7 +425,7 @@ void config_print(const struct config *config, FILE *out)
 {
     const char *section = "";
     for (const struct config_key *key = config_table; key->name != NULL; key++) {
-        if (key->help == NULL)
+        if (key->help == NULL || !is_used(config, key))
             continue;
         if (strcmp(section, key->section) != 0) {
             section = key->section;
@@ -394,34 +438,41 @@ void config_print(const struct config *config, FILE *out)
     }
 }
 
-/* The values were checked when they were set. */
-static enum key_alg rsa_algorithm(const struct config *config)
+bool config_shares_keys(const struct config *config)
 {
-    enum key_alg alg = KEY_RS256;
-    return key_alg_parse(config->rsa_algorithm, &alg) == ERR_OK ? alg : KEY_RS256;
+    return config->role == ROLE_MINTD && *config->devices.key_directory == '\0' &&
+           *config->devices.server_priv_key_path == '\0';
 }
 
-void config_keyring(const struct config *config, struct keyring_config *out)
+/* The values were checked when they were set. */
+static enum key_alg rsa_algorithm(const struct config_tokens *tokens)
 {
+    enum key_alg alg = KEY_RS256;
+    return key_alg_parse(tokens->rsa_algorithm, &alg) == ERR_OK ? alg : KEY_RS256;
+}
+
+void config_keyring(const struct config *config, enum role service, struct keyring_config *out)
+{
+    const struct config_tokens *tokens = tokens_of(config, service);
     *out = (struct keyring_config){
-        .name = "useradm",
-        .dir = *config->key_directory != '\0' ? config->key_directory : NULL,
-        .signing_path = config->server_priv_key_path,
-        .default_path = config->default_key_path,
-        .fallback_path = config->server_fallback_priv_key_path,
-        .pattern = config->server_priv_key_filename_pattern,
-        .pattern_unanchored = config->pattern_compat,
-        .strict_permissions = config->strict_key_permissions,
-        .rsa_alg = rsa_algorithm(config),
-        .algs = config->key_algorithms,
-        .algs_count = config->key_algorithms_n,
-        .keys_max = (size_t)config->keys_max,
+        .name = service == ROLE_DEVICEAUTH ? "deviceauth" : "useradm",
+        .dir = *tokens->key_directory != '\0' ? tokens->key_directory : NULL,
+        .signing_path = tokens->server_priv_key_path,
+        .default_path = tokens->default_key_path,
+        .fallback_path = tokens->server_fallback_priv_key_path,
+        .pattern = tokens->server_priv_key_filename_pattern,
+        .pattern_unanchored = tokens->pattern_compat,
+        .strict_permissions = tokens->strict_key_permissions,
+        .rsa_alg = rsa_algorithm(tokens),
+        .algs = tokens->key_algorithms.alg,
+        .algs_count = tokens->key_algorithms.n,
+        .keys_max = (size_t)tokens->keys_max,
     };
 }
 
-bool config_user_limits(const struct config *config, struct ratelimit_config *out)
+bool config_limits(const struct config *config, enum role service, struct ratelimit_config *out)
 {
-    const struct config_limits *limits = &config->user_limits;
+    const struct config_limits *limits = &tokens_of(config, service)->limits;
     *out = (struct ratelimit_config){
         .reject_unmatched = limits->reject_unmatched,
         .groups = limits->groups.list,
@@ -430,19 +481,21 @@ bool config_user_limits(const struct config *config, struct ratelimit_config *ou
     return limits->enable;
 }
 
-void config_issuer(const struct config *config, struct issuer_config *out)
+void config_issuer(const struct config *config, enum role service, struct issuer_config *out)
 {
+    const struct config_tokens *tokens = tokens_of(config, service);
     int64_t pat_lifetime = config->token_max_expiration_seconds;
     *out = (struct issuer_config){
-        .iss = config->jwt_issuer,
-        .accepted = (const char *const *)config->accepted_issuers.item,
-        .lifetime_s = config->jwt_exp_timeout,
-        .leeway_s = config->jwt_leeway,
+        .kind = service == ROLE_DEVICEAUTH ? ISSUER_DEVICES : ISSUER_PEOPLE,
+        .iss = tokens->jwt_issuer,
+        .accepted = (const char *const *)tokens->accepted_issuers.item,
+        .lifetime_s = tokens->jwt_exp_timeout,
+        .leeway_s = tokens->jwt_leeway,
+        .cache_entries = (size_t)tokens->token_cache_entries,
         .sessions_max = config->limit_sessions_per_user,
         .pats_max = config->limit_tokens_per_user,
         .pat_lifetime_max_s = pat_lifetime > 0 ? pat_lifetime : PAT_LIFETIME_S,
         .last_used_every_s = config->token_last_used_update_freq_minutes * 60,
-        .cache_entries = (size_t)config->token_cache_entries,
         .guard = {.delay_after = config->login_failures_delay_after,
                   .lock_after = config->login_failures_lock_after,
                   .lock_s = config->login_lock_seconds,
@@ -450,7 +503,6 @@ void config_issuer(const struct config *config, struct issuer_config *out)
     };
 }
 
-/* The values were checked when they were set. */
 struct net *config_proxies(const struct config *config, size_t *n)
 {
     const struct config_list *list = &config->trusted_proxies;

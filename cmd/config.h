@@ -38,6 +38,32 @@ struct config_limits {
     struct config_objects groups, match;
 };
 
+/* The algorithm of single keys. */
+struct config_algs {
+    struct keyring_alg *alg;
+    size_t n;
+};
+
+/* What a service says of its keys and its tokens. */
+struct config_tokens {
+    char *key_directory;
+    char *server_priv_key_path;
+    char *default_key_path;
+    char *server_fallback_priv_key_path;
+    char *server_priv_key_filename_pattern;
+    bool pattern_compat;
+    bool strict_key_permissions;
+    char *rsa_algorithm;
+    struct config_algs key_algorithms;
+    int64_t keys_max;
+    char *jwt_issuer;
+    int64_t jwt_exp_timeout;
+    int64_t jwt_leeway;
+    struct config_list accepted_issuers;
+    int64_t token_cache_entries;
+    struct config_limits limits; /* of verified calls */
+};
+
 /* The effective configuration: read and checked once, then passed down const. What each key means: config_table.c. */
 struct config {
     enum role role;
@@ -55,39 +81,37 @@ struct config {
     int64_t header_timeout_s, body_timeout_s, idle_timeout_s, stop_timeout_s;
 
     /* section useradm */
-    char *key_directory;
-    char *server_priv_key_path;
-    char *default_key_path;
-    char *server_fallback_priv_key_path;
-    char *server_priv_key_filename_pattern;
-    bool pattern_compat;
-    bool strict_key_permissions;
-    char *rsa_algorithm;
-    struct keyring_alg *key_algorithms;
-    size_t key_algorithms_n;
-    int64_t keys_max;
-    char *jwt_issuer;
-    int64_t jwt_exp_timeout;
-    int64_t jwt_leeway;
-    struct config_list accepted_issuers;
+    struct config_tokens people;
     int64_t limit_sessions_per_user;
     int64_t limit_tokens_per_user;
     int64_t token_max_expiration_seconds;
     int64_t token_last_used_update_freq_minutes;
-    int64_t token_cache_entries;
     char *plan_definitions_path;
     int64_t bcrypt_cost;
     int64_t login_failures_delay_after;
     int64_t login_failures_lock_after;
     int64_t login_lock_seconds;
     int64_t login_account_lock_after;
-    struct config_limits user_limits;
+
+    /* section deviceauth */
+    struct config_tokens devices;
+    char *orchestrator_addr;
+    int64_t orchestrator_timeout_s;
+    char *inventory_addr;
+    char *tenantadm_addr;
+    char *default_tenant_token;
+    bool have_addons;
+    bool legacy_provision_device;
+    bool inventory_view;
+    int64_t min_device_rsa_bits;
+    int64_t device_key_cache_entries;
 };
 
 /*
  * Read the configuration: defaults, then the file (NULL: none), then the environment. Flags follow with config_set().
  *
- * In the environment a key of the top level is MINTD_<KEY>, one of the section useradm USERADM_<KEY>; an empty variable
+ * In the environment a key of the top level is MINTD_<KEY>, one of the section useradm USERADM_<KEY>,
+ * of deviceauth DEVICEAUTH_<KEY>; an empty variable
  * counts as unset. Under a link name the file is the original's flat one, each key is USERADM_<KEY> as well, LOG_LEVEL
  * and LOG_FORMAT count, and an unknown key is a warning instead of an error (contract/useradm 7). Keys of stores that
  * mintd does not have (MongoDB, Redis) are named once in a warning. The file is YAML or
@@ -109,14 +133,18 @@ enum err config_set(struct config *config, const char *name, const char *value);
 /* Print it as YAML that config_load() reads back, passwords in db masked. */
 void config_print(const struct config *config, FILE *out);
 
-/* The key ring that the configuration asks for; borrows from config. */
-void config_keyring(const struct config *config, struct keyring_config *out);
+/* What the configuration asks for; all borrows from it. */
 
-/* The rate limits of verified calls of people, borrowing from config. false: there are none */
-bool config_user_limits(const struct config *config, struct ratelimit_config *out);
+/* Whether devices' tokens are signed with the keys of people's: nothing else is said of their keys. */
+bool config_shares_keys(const struct config *config);
 
-/* The issuer that the configuration asks for; borrows from config. */
-void config_issuer(const struct config *config, struct issuer_config *out);
+/* The key ring of one of the services; that of people is what the program has but under the name deviceauth. */
+void config_keyring(const struct config *config, enum role service, struct keyring_config *out);
+
+/* The rate limits of verified calls with its tokens. false: there are none */
+bool config_limits(const struct config *config, enum role service, struct ratelimit_config *out);
+
+void config_issuer(const struct config *config, enum role service, struct issuer_config *out);
 
 /* The trusted proxies, *n of them; the caller frees the array. */
 struct net *config_proxies(const struct config *config, size_t *n);

@@ -18,7 +18,7 @@ static enum cmd_exit run(struct cmd *cmd)
     enum cmd_exit planned = open_plans(cmd, &plans);
     if (planned == CMD_OK)
         open_warn_of_plans(config, plans);
-    enum cmd_exit keys = open_ring(cmd, &ring);
+    enum cmd_exit keys = open_ring(cmd, ROLE_USERADM, &ring);
     enum cmd_exit storage = open_db(cmd, OPEN_CURRENT, 1, &db);
     if (planned != CMD_OK)
         return planned;

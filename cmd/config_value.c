@@ -174,6 +174,12 @@ static json_t *split_pairs(const char *text)
     return MOVE(pairs);
 }
 
+static void algs_release(struct config_algs *slot)
+{
+    free(slot->alg);
+    *slot = (struct config_algs){0};
+}
+
 static enum err set_alg(struct keyring_alg *slot, const char *kid, const json_t *alg, char *why)
 {
     int64_t num = 0;
@@ -187,7 +193,7 @@ static enum err set_alg(struct keyring_alg *slot, const char *kid, const json_t 
     return ERR_OK;
 }
 
-static enum err set_algs(struct config *config, const json_t *value, char *why)
+static enum err set_algs(struct config_algs *slot, const json_t *value, char *why)
 {
     AUTO(json_release) json_t *pairs = json_is_object(value) ? json_incref((json_t *)value) : NULL;
     if (json_is_string(value))
@@ -205,9 +211,8 @@ static enum err set_algs(struct config *config, const json_t *value, char *why)
             return ERR_CONFIG;
         }
     }
-    free(config->key_algorithms);
-    config->key_algorithms = algs;
-    config->key_algorithms_n = n;
+    free(slot->alg);
+    *slot = (struct config_algs){.alg = algs, .n = n};
     return ERR_OK;
 }
 
@@ -275,7 +280,7 @@ enum err config_value_set(struct config *config, const struct config_key *key, c
     if (key->type == CONFIG_LIST || key->type == CONFIG_NETS)
         return set_list(field(config, key), key, value, why);
     if (key->type == CONFIG_ALGS)
-        return set_algs(config, value, why);
+        return set_algs(field(config, key), value, why);
     if (key->type == CONFIG_OBJECTS)
         return set_objects(field(config, key), value, why);
     const char *text = json_string_value(value);
@@ -310,9 +315,7 @@ void config_value_release(struct config *config, const struct config_key *key)
         list_release(field(config, key));
         break;
     case CONFIG_ALGS:
-        free(config->key_algorithms);
-        config->key_algorithms = NULL;
-        config->key_algorithms_n = 0;
+        algs_release(field(config, key));
         break;
     case CONFIG_OBJECTS:
         objects_release(field(config, key));
@@ -384,9 +387,12 @@ static char *mask(const char *url)
 
 static void print_field_text(const struct config *config, const struct config_key *key, FILE *out)
 {
-    bool is_secret = key->offset == offsetof(struct config, db);
     char *text = *(char *const *)field(config, key);
-    AUTO(mem_wipe) char *shown = is_secret ? mask(text) : mem_strdup(text);
+    AUTO(mem_wipe) char *shown = key->offset == offsetof(struct config, db) ? mask(text) : mem_strdup(text);
+    if (key->offset == offsetof(struct config, default_tenant_token) && *text != '\0') {
+        mem_wipe(&shown);
+        shown = mem_strdup("***");
+    }
     print_text(shown, out);
 }
 
@@ -399,12 +405,11 @@ static void print_list(const struct config_list *list, FILE *out)
     fputs(list->n > 0 ? "]" : "[]", out);
 }
 
-static void print_algs(const struct config *config, FILE *out)
+static void print_algs(const struct config_algs *algs, FILE *out)
 {
-    for (size_t i = 0; i < config->key_algorithms_n; i++)
-        fprintf(out, "%s%" PRId64 ": %s", i > 0 ? ", " : "{", config->key_algorithms[i].kid,
-                key_alg_name(config->key_algorithms[i].alg));
-    fputs(config->key_algorithms_n > 0 ? "}" : "{}", out);
+    for (size_t i = 0; i < algs->n; i++)
+        fprintf(out, "%s%" PRId64 ": %s", i > 0 ? ", " : "{", algs->alg[i].kid, key_alg_name(algs->alg[i].alg));
+    fputs(algs->n > 0 ? "}" : "{}", out);
 }
 
 /* A number is written without quotes, which are no part of it when it is read. */
@@ -459,7 +464,7 @@ void config_value_print(const struct config *config, const struct config_key *ke
         print_list(field(config, key), out);
         break;
     case CONFIG_ALGS:
-        print_algs(config, out);
+        print_algs(field(config, key), out);
         break;
     case CONFIG_OBJECTS:
         print_objects(((const struct config_objects *)field(config, key))->list, out);

@@ -62,7 +62,7 @@ static void print_json(const struct keyset *set)
 static enum cmd_exit run_list(struct cmd *cmd)
 {
     AUTO(keyring_free) struct keyring *ring = NULL;
-    enum cmd_exit code = open_ring(cmd, &ring);
+    enum cmd_exit code = open_ring(cmd, ROLE_USERADM, &ring);
     if (code != CMD_OK)
         return code;
     struct keyring_view view = keyring_acquire(ring);
@@ -91,7 +91,7 @@ static enum cmd_exit check(const struct cmd *cmd, const struct keyset *set)
 static enum cmd_exit run_check(struct cmd *cmd)
 {
     AUTO(keyring_free) struct keyring *ring = NULL;
-    enum cmd_exit code = open_ring(cmd, &ring);
+    enum cmd_exit code = open_ring(cmd, ROLE_USERADM, &ring);
     if (code != CMD_OK)
         return code;
     struct keyring_view view = keyring_acquire(ring);

@@ -59,11 +59,11 @@ static enum cmd_exit compile(const struct cmd *cmd, struct place *place)
 {
     char why[128] = "";
     const struct config *config = cmd->config;
-    enum err e =
-        match_new(config->server_priv_key_filename_pattern, !config->pattern_compat, why, sizeof why, &place->pattern);
+    enum err e = match_new(config->people.server_priv_key_filename_pattern, !config->people.pattern_compat, why,
+                           sizeof why, &place->pattern);
     if (e == ERR_OK)
         return CMD_OK;
-    return cmd_fail(cmd, CMD_USAGE, "%s: %s%s%s", config->server_priv_key_filename_pattern, err_text(e),
+    return cmd_fail(cmd, CMD_USAGE, "%s: %s%s%s", config->people.server_priv_key_filename_pattern, err_text(e),
                     *why != '\0' ? ": " : "", why);
 }
 
@@ -176,10 +176,10 @@ static enum cmd_exit generate_once(const struct cmd *cmd, struct place *place, c
     int64_t kid = place->wanted > 0 ? place->wanted : place->highest + 1;
     if (kid > KEY_KID_MAX)
         return cmd_fail(cmd, CMD_KEYS, "there is no key id after %" PRId64 "; choose one with --kid", place->highest);
-    AUTO(mem_free) char *name = name_for(place, cmd->config->server_priv_key_filename_pattern, kid);
+    AUTO(mem_free) char *name = name_for(place, cmd->config->people.server_priv_key_filename_pattern, kid);
     if (name == NULL)
         return cmd_fail(cmd, CMD_USAGE, "no file name can be made from the pattern %s; choose one with --out FILE",
-                        cmd->config->server_priv_key_filename_pattern);
+                        cmd->config->people.server_priv_key_filename_pattern);
     *e = write_new(place->fd, name, pem);
     if (*e == ERR_OK)
         printf("%s/%s kid %" PRId64 "\n", place->path, name, kid);
@@ -191,10 +191,10 @@ static enum cmd_exit generate_once(const struct cmd *cmd, struct place *place, c
 static enum cmd_exit generate(const struct cmd *cmd, const char *pem, int64_t kid)
 {
     const struct config *config = cmd->config;
-    bool has_dir = *config->key_directory != '\0';
+    bool has_dir = *config->people.key_directory != '\0';
     AUTO(place_release)
     struct place place = {
-        .path = has_dir ? mem_strdup(config->key_directory) : keyname_dir(config->server_priv_key_path),
+        .path = has_dir ? mem_strdup(config->people.key_directory) : keyname_dir(config->people.server_priv_key_path),
         .fd = -1,
         .wanted = kid,
     };

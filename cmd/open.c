@@ -50,10 +50,10 @@ enum cmd_exit open_migrate(const struct cmd *cmd, struct db *db, int *steps)
     return e == ERR_OK ? CMD_OK : storage_failed(cmd, e);
 }
 
-enum cmd_exit open_ring(const struct cmd *cmd, struct keyring **out)
+enum cmd_exit open_ring(const struct cmd *cmd, enum role service, struct keyring **out)
 {
     struct keyring_config config;
-    config_keyring(cmd->config, &config);
+    config_keyring(cmd->config, service, &config);
     return keyring_open(&config, out) == ERR_OK ? CMD_OK : CMD_KEYS;
 }
 
@@ -79,7 +79,7 @@ enum cmd_exit open_limits(const struct cmd *cmd, struct ratelimit **out)
 {
     struct ratelimit_config rules;
     struct ratelimit_fault fault;
-    if (!config_user_limits(cmd->config, &rules) || ratelimit_new(&rules, &fault, out) == ERR_OK)
+    if (!config_limits(cmd->config, ROLE_USERADM, &rules) || ratelimit_new(&rules, &fault, out) == ERR_OK)
         return CMD_OK;
     return cmd_fail(cmd, CMD_KEYS, "rate_limits.auth.%s%s", fault.list, fault.why);
 }

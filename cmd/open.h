@@ -27,8 +27,8 @@ enum cmd_exit open_db(const struct cmd *cmd, enum open_mode mode, size_t connect
 /* Bring the schema up to date; steps (may be NULL) receives how many were run. CMD_DATABASE, CMD_SCHEMA: as above */
 enum cmd_exit open_migrate(const struct cmd *cmd, struct db *db, int *steps);
 
-/* CMD_KEYS: the key ring has logged why. */
-enum cmd_exit open_ring(const struct cmd *cmd, struct keyring **out);
+/* The key ring of people's tokens (ROLE_USERADM) or of devices'. CMD_KEYS: the key ring has logged why. */
+enum cmd_exit open_ring(const struct cmd *cmd, enum role service, struct keyring **out);
 
 /* The plans of the plan file, or the built-in one when there is no such file. CMD_USAGE: it is broken, cmd_fail() */
 enum cmd_exit open_plans(const struct cmd *cmd, struct plan_list **out);

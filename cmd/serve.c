@@ -158,7 +158,7 @@ static enum cmd_exit serve(const struct cmd *cmd, const sigset_t *signals, struc
 {
     const struct config *config = cmd->config;
     struct issuer_config rules;
-    config_issuer(config, &rules);
+    config_issuer(config, ROLE_USERADM, &rules);
     AUTO(issuer_free) struct issuer *issuer = issuer_new(&rules, db, ring);
     AUTO(ratelimit_free) struct ratelimit *limits = NULL;
     if (open_limits(cmd, &limits) != CMD_OK)
@@ -200,7 +200,7 @@ static enum cmd_exit open_all(const struct cmd *cmd, struct keyring **ring, stru
     enum open_mode mode = migrates ? OPEN_OLDER : OPEN_CURRENT;
     enum cmd_exit code = is_new ? CMD_OK : open_db(cmd, mode, connections(cmd->config), db);
     if (code == CMD_OK)
-        code = open_ring(cmd, ring);
+        code = open_ring(cmd, ROLE_USERADM, ring);
     if (code == CMD_OK && is_new)
         code = open_db(cmd, mode, connections(cmd->config), db);
     return code == CMD_OK && migrates ? open_migrate(cmd, *db, NULL) : code;

@@ -98,10 +98,10 @@ static const char *fault(const struct config *config, const json_t *claims)
     const json_t *exp = json_object_get(claims, "exp");
     const json_t *nbf = json_object_get(claims, "nbf");
     const json_t *iat = json_object_get(claims, "iat");
-    if (json_is_integer(exp) && json_integer_value(exp) <= now - config->jwt_leeway)
+    if (json_is_integer(exp) && json_integer_value(exp) <= now - config->people.jwt_leeway)
         return "expired";
-    if ((json_is_integer(nbf) && json_integer_value(nbf) > now + config->jwt_leeway) ||
-        (json_is_integer(iat) && json_integer_value(iat) > now + config->jwt_leeway))
+    if ((json_is_integer(nbf) && json_integer_value(nbf) > now + config->people.jwt_leeway) ||
+        (json_is_integer(iat) && json_integer_value(iat) > now + config->people.jwt_leeway))
         return "not valid yet";
     return "refused: not those of a person's token, or iss is not accepted";
 }
@@ -126,7 +126,7 @@ static bool check_token(const struct cmd *cmd, struct keyring *ring, const char 
     AUTO(db_free) struct db *db = NULL;
     bool has_db = open_db(cmd, OPEN_CURRENT, 1, &db) == CMD_OK;
     struct issuer_config rules;
-    config_issuer(cmd->config, &rules);
+    config_issuer(cmd->config, ROLE_USERADM, &rules);
     rules.last_used_every_s = 0; /* a look is no use */
     rules.cache_entries = 0;
     AUTO(issuer_free) struct issuer *issuer = issuer_new(&rules, db, ring);
@@ -150,7 +150,7 @@ static enum cmd_exit run(struct cmd *cmd)
     print_members("header", header);
     print_members("claims", claims);
     AUTO(keyring_free) struct keyring *ring = NULL;
-    if (open_ring(cmd, &ring) != CMD_OK) {
+    if (open_ring(cmd, ROLE_USERADM, &ring) != CMD_OK) {
         printf("signature  not checked: no keys\n");
         return CMD_USAGE;
     }

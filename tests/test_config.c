@@ -72,14 +72,14 @@ START_TEST(has_defaults_for_mintd)
     ck_assert_str_eq(c->listen, ":8080");
     ck_assert_str_eq(c->internal_listen, "127.0.0.1:8081");
     ck_assert(!c->trust_gateway);
-    ck_assert_str_eq(c->key_directory, "keys");
-    ck_assert_str_eq(c->server_priv_key_path, "");
-    ck_assert_str_eq(c->server_priv_key_filename_pattern, "private\\.id\\.([0-9]*)\\.pem");
-    ck_assert_str_eq(c->jwt_issuer, "mender.useradm");
-    ck_assert_int_eq(c->jwt_exp_timeout, 604800);
+    ck_assert_str_eq(c->people.key_directory, "keys");
+    ck_assert_str_eq(c->people.server_priv_key_path, "");
+    ck_assert_str_eq(c->people.server_priv_key_filename_pattern, "private\\.id\\.([0-9]*)\\.pem");
+    ck_assert_str_eq(c->people.jwt_issuer, "mender.useradm");
+    ck_assert_int_eq(c->people.jwt_exp_timeout, 604800);
     ck_assert_int_eq(c->limit_sessions_per_user, 10);
     ck_assert_int_eq(c->bcrypt_cost, 10);
-    ck_assert_uint_eq(c->accepted_issuers.n, 0);
+    ck_assert_uint_eq(c->people.accepted_issuers.n, 0);
 }
 END_TEST
 
@@ -89,8 +89,8 @@ START_TEST(has_the_originals_defaults_under_its_name)
     ck_assert_str_eq(c->listen, ":8080");
     ck_assert_str_eq(c->internal_listen, "");
     ck_assert(c->trust_gateway);
-    ck_assert_str_eq(c->server_priv_key_path, "/etc/useradm/rsa/private.pem");
-    ck_assert_str_eq(c->key_directory, "");
+    ck_assert_str_eq(c->people.server_priv_key_path, "/etc/useradm/rsa/private.pem");
+    ck_assert_str_eq(c->people.key_directory, "");
     ck_assert_str_eq(c->db, "sqlite:/var/lib/useradm/useradm.db");
 }
 END_TEST
@@ -105,14 +105,14 @@ START_TEST(reads_every_type)
     ck_assert_str_eq(c->listen, "[::1]:0");
     ck_assert_int_eq(c->io_threads, 3);
     ck_assert_str_eq(c->log_format, "json");
-    ck_assert_str_eq(c->jwt_issuer, "example.org");
-    ck_assert_uint_eq(c->accepted_issuers.n, 2);
-    ck_assert_str_eq(c->accepted_issuers.item[1], "b");
-    ck_assert_ptr_null(c->accepted_issuers.item[2]);
-    ck_assert_uint_eq(c->key_algorithms_n, 2);
-    ck_assert_int_eq(c->key_algorithms[0].kid, 7);
-    ck_assert_int_eq(c->key_algorithms[0].alg, KEY_PS256);
-    ck_assert_int_eq(c->jwt_leeway, 5);
+    ck_assert_str_eq(c->people.jwt_issuer, "example.org");
+    ck_assert_uint_eq(c->people.accepted_issuers.n, 2);
+    ck_assert_str_eq(c->people.accepted_issuers.item[1], "b");
+    ck_assert_ptr_null(c->people.accepted_issuers.item[2]);
+    ck_assert_uint_eq(c->people.key_algorithms.n, 2);
+    ck_assert_int_eq(c->people.key_algorithms.alg[0].kid, 7);
+    ck_assert_int_eq(c->people.key_algorithms.alg[0].alg, KEY_PS256);
+    ck_assert_int_eq(c->people.jwt_leeway, 5);
 }
 END_TEST
 
@@ -122,9 +122,9 @@ START_TEST(reads_the_flat_file_under_the_link_name)
     struct config *c =
         parse(ROLE_USERADM, "listen: :9000\njwt_issuer: acme\nrequest_size_limit: 5\nuseradm:\n  jwt_leeway: 1");
     ck_assert_str_eq(c->listen, ":9000");
-    ck_assert_str_eq(c->jwt_issuer, "acme");
+    ck_assert_str_eq(c->people.jwt_issuer, "acme");
     ck_assert_int_eq(c->request_size_limit, 5);
-    ck_assert_int_eq(c->jwt_leeway, 1);
+    ck_assert_int_eq(c->people.jwt_leeway, 1);
 }
 END_TEST
 
@@ -133,8 +133,8 @@ START_TEST(keys_have_no_case_under_the_link_name)
     AUTO(config_free)
     struct config *c = parse(ROLE_USERADM, "Listen: :9000\nJWT_ISSUER: Acme\nUserAdm: {Jwt_Leeway: 2}\n");
     ck_assert_str_eq(c->listen, ":9000");
-    ck_assert_str_eq(c->jwt_issuer, "Acme");
-    ck_assert_int_eq(c->jwt_leeway, 2);
+    ck_assert_str_eq(c->people.jwt_issuer, "Acme");
+    ck_assert_int_eq(c->people.jwt_leeway, 2);
     refuses(ROLE_MINTD, "Listen: :9000", "key=Listen", "did you mean listen?");
 }
 END_TEST
@@ -142,11 +142,50 @@ END_TEST
 START_TEST(leaves_defaults_where_a_key_is_empty)
 {
     AUTO(config_free)
-    struct config *c = parse(ROLE_MINTD, "listen:\nuseradm:\n  jwt_issuer: ~\ndeviceauth:\n  any: thing\n");
+    struct config *c = parse(ROLE_MINTD, "listen:\nuseradm:\n  jwt_issuer: ~\ndeviceauth:\n  jwt_issuer:\n");
     ck_assert_str_eq(c->listen, ":8080");
-    ck_assert_str_eq(c->jwt_issuer, "mender.useradm");
+    ck_assert_str_eq(c->people.jwt_issuer, "mender.useradm");
     AUTO(config_free) struct config *empty = parse(ROLE_MINTD, "useradm:\n");
-    ck_assert_str_eq(empty->jwt_issuer, "mender.useradm");
+    ck_assert_str_eq(empty->people.jwt_issuer, "mender.useradm");
+}
+END_TEST
+
+START_TEST(devices_have_a_section_of_their_own)
+{
+    AUTO(config_free)
+    struct config *c = parse(ROLE_MINTD, "useradm:\n  jwt_issuer: people\ndeviceauth:\n  jwt_issuer: devices\n"
+                                         "  min_device_rsa_bits: 2048\n  orchestrator_addr: http://w:1/\n");
+    ck_assert_str_eq(c->people.jwt_issuer, "people");
+    ck_assert_str_eq(c->devices.jwt_issuer, "devices");
+    ck_assert_int_eq(c->min_device_rsa_bits, 2048);
+    ck_assert_str_eq(c->orchestrator_addr, "http://w:1/");
+    ck_assert(config_shares_keys(c));
+    AUTO(config_free) struct config *apart = parse(ROLE_MINTD, "deviceauth:\n  key_directory: /d\n");
+    ck_assert(!config_shares_keys(apart));
+    struct keyring_config ring;
+    config_keyring(apart, ROLE_DEVICEAUTH, &ring);
+    ck_assert_str_eq(ring.dir, "/d");
+    refuses(ROLE_MINTD, "deviceauth:\n  bcrypt_cost: 4", "key=deviceauth.bcrypt_cost", "section useradm");
+    refuses(ROLE_MINTD, "orchestrator_addr: x", "key=orchestrator_addr", "section deviceauth");
+}
+END_TEST
+
+START_TEST(the_link_name_deviceauth_has_the_originals_defaults)
+{
+    AUTO(config_free) struct config *c = parse(ROLE_DEVICEAUTH, "jwt_exp_timeout: 61\nmongo: mongodb://x\n");
+    ck_assert_int_eq(c->devices.jwt_exp_timeout, 61);
+    ck_assert_str_eq(c->devices.server_priv_key_path, "/etc/deviceauth/rsa/private.pem");
+    ck_assert_str_eq(c->devices.jwt_issuer, "Mender");
+    ck_assert_str_eq(c->orchestrator_addr, "http://mender-workflows-server:8080/");
+    ck_assert_str_eq(c->db, "sqlite:/var/lib/deviceauth/deviceauth.db");
+    ck_assert(c->trust_gateway);
+    ck_assert(!config_shares_keys(c));
+    AUTO(mem_free) char *first = print(c);
+    AUTO(config_free) struct config *again = parse(ROLE_DEVICEAUTH, first);
+    AUTO(mem_free) char *second = print(again);
+    ck_assert_str_eq(first, second);
+    ck_assert_ptr_nonnull(strstr(first, "jwt_exp_timeout: 61"));
+    ck_assert_ptr_null(strstr(first, "bcrypt_cost"));
 }
 END_TEST
 
@@ -163,7 +202,7 @@ END_TEST
 START_TEST(ignores_unknown_keys_under_the_link_name_with_a_warning)
 {
     AUTO(config_free) struct config *c = parse(ROLE_USERADM, "no_such_key: 1\njwt_issuer: x\ntotp_issuer: {a: b}");
-    ck_assert_str_eq(c->jwt_issuer, "x");
+    ck_assert_str_eq(c->people.jwt_issuer, "x");
     logged_once("keys=no_such_key,totp_issuer", "unknown configuration keys are ignored");
 }
 END_TEST
@@ -184,7 +223,7 @@ START_TEST(accepts_the_originals_other_keys)
 {
     AUTO(config_free)
     struct config *c = parse(ROLE_USERADM, "middleware: dev\nlisten: ':1'\n");
-    ck_assert_str_eq(c->jwt_issuer, "mender.useradm");
+    ck_assert_str_eq(c->people.jwt_issuer, "mender.useradm");
     logged_once("without effect", "middleware");
 }
 END_TEST
@@ -193,7 +232,7 @@ static const struct config_limits *limits_of(enum role role, const char *text, s
 {
     config_free(out);
     *out = parse(role, text);
-    return &(*out)->user_limits;
+    return &(*out)->people.limits;
 }
 
 static const char *text_at(const struct config_objects *objects, size_t i, const char *name)
@@ -215,9 +254,9 @@ START_TEST(has_the_originals_rate_limits)
     ck_assert_str_eq(text_at(&limits->match, 0, "api_pattern"), "/");
     ck_assert_str_eq(text_at(&limits->match, 0, "group_expression"), "default");
     struct ratelimit_config rules;
-    ck_assert(!config_user_limits(c, &rules));
+    ck_assert(!config_limits(c, ROLE_USERADM, &rules));
     limits_of(ROLE_MINTD, "useradm: {rate_limits: {auth: {enable: true}}}", &c);
-    ck_assert(config_user_limits(c, &rules));
+    ck_assert(config_limits(c, ROLE_USERADM, &rules));
 }
 END_TEST
 
@@ -268,9 +307,9 @@ START_TEST(reads_rate_limits_from_the_environment)
     setenv("USERADM_RATE_LIMITS_AUTH_MATCH", "{\"api_pattern\":\"/\",\"group_expression\":\"b\"}", 1);
     AUTO(config_free) struct config *c = NULL;
     ck_ok(config_load(_i == 0 ? ROLE_MINTD : ROLE_USERADM, NULL, &c));
-    ck_assert_uint_eq(json_array_size(c->user_limits.groups.list), 2);
-    ck_assert_str_eq(text_at(&c->user_limits.groups, 0, "name"), "a");
-    ck_assert_str_eq(text_at(&c->user_limits.groups, 1, "quota"), "2");
+    ck_assert_uint_eq(json_array_size(c->people.limits.groups.list), 2);
+    ck_assert_str_eq(text_at(&c->people.limits.groups, 0, "name"), "a");
+    ck_assert_str_eq(text_at(&c->people.limits.groups, 1, "quota"), "2");
     AUTO(mem_free) char *printed = print(c);
     ck_assert_ptr_nonnull(strstr(printed, "rate_limits.auth.groups: [{\"name\": \"a\", \"quota\": 1, "));
     AUTO(config_free) struct config *again = parse(_i == 0 ? ROLE_MINTD : ROLE_USERADM, printed);
@@ -311,7 +350,7 @@ START_TEST(limits_of_personal_access_tokens_reach_the_issuer)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         AUTO(config_free) struct config *c = parse(ROLE_MINTD, cases[i].text);
         struct issuer_config issuer;
-        config_issuer(c, &issuer);
+        config_issuer(c, ROLE_USERADM, &issuer);
         ck_assert_int_eq(issuer.pats_max, cases[i].max);
         ck_assert_int_eq(issuer.pat_lifetime_max_s, cases[i].lifetime);
     }
@@ -399,16 +438,16 @@ START_TEST(prefers_environment_to_file_and_flag_to_both)
     ck_assert_str_eq(c->file, file);
     ck_assert_str_eq(c->listen, ":2");
     ck_assert_str_eq(c->db, "sqlite:file.db");
-    ck_assert_str_eq(c->jwt_issuer, "env");
-    ck_assert_int_eq(c->jwt_leeway, 9);
-    ck_assert_uint_eq(c->key_algorithms_n, 2);
-    ck_assert_int_eq(c->key_algorithms[1].alg, KEY_RS512);
-    ck_assert_uint_eq(c->accepted_issuers.n, 3);
-    ck_assert_str_eq(c->accepted_issuers.item[0], "a");
+    ck_assert_str_eq(c->people.jwt_issuer, "env");
+    ck_assert_int_eq(c->people.jwt_leeway, 9);
+    ck_assert_uint_eq(c->people.key_algorithms.n, 2);
+    ck_assert_int_eq(c->people.key_algorithms.alg[1].alg, KEY_RS512);
+    ck_assert_uint_eq(c->people.accepted_issuers.n, 3);
+    ck_assert_str_eq(c->people.accepted_issuers.item[0], "a");
     ck_ok(config_set(c, "listen", ":3"));
     ck_ok(config_set(c, "useradm.jwt_issuer", "flag"));
     ck_assert_str_eq(c->listen, ":3");
-    ck_assert_str_eq(c->jwt_issuer, "flag");
+    ck_assert_str_eq(c->people.jwt_issuer, "flag");
 }
 END_TEST
 
@@ -460,11 +499,11 @@ START_TEST(every_key_of_the_original_has_a_variable)
     AUTO(config_free) struct config *c = NULL;
     ck_ok(config_load(ROLE_USERADM, NULL, &c));
     ck_assert_str_eq(c->listen, ":1");
-    ck_assert_str_eq(c->server_priv_key_path, "/k.pem");
-    ck_assert_str_eq(c->server_priv_key_filename_pattern, "k([0-9]+)");
-    ck_assert_str_eq(c->server_fallback_priv_key_path, "/f.pem");
-    ck_assert_str_eq(c->jwt_issuer, "acme");
-    ck_assert_int_eq(c->jwt_exp_timeout, 61);
+    ck_assert_str_eq(c->people.server_priv_key_path, "/k.pem");
+    ck_assert_str_eq(c->people.server_priv_key_filename_pattern, "k([0-9]+)");
+    ck_assert_str_eq(c->people.server_fallback_priv_key_path, "/f.pem");
+    ck_assert_str_eq(c->people.jwt_issuer, "acme");
+    ck_assert_int_eq(c->people.jwt_exp_timeout, 61);
     ck_assert_int_eq(c->limit_sessions_per_user, 3);
     ck_assert_int_eq(c->limit_tokens_per_user, 4);
     ck_assert_int_eq(c->token_last_used_update_freq_minutes, 6);
@@ -485,10 +524,10 @@ END_TEST
 START_TEST(has_the_originals_other_defaults)
 {
     AUTO(config_free) struct config *c = parse(ROLE_USERADM, "");
-    ck_assert_str_eq(c->server_priv_key_filename_pattern, "private\\.id\\.([0-9]*)\\.pem");
-    ck_assert_str_eq(c->server_fallback_priv_key_path, "");
-    ck_assert_str_eq(c->jwt_issuer, "mender.useradm");
-    ck_assert_int_eq(c->jwt_exp_timeout, 604800);
+    ck_assert_str_eq(c->people.server_priv_key_filename_pattern, "private\\.id\\.([0-9]*)\\.pem");
+    ck_assert_str_eq(c->people.server_fallback_priv_key_path, "");
+    ck_assert_str_eq(c->people.jwt_issuer, "mender.useradm");
+    ck_assert_int_eq(c->people.jwt_exp_timeout, 604800);
     ck_assert_int_eq(c->limit_sessions_per_user, 10);
     ck_assert_int_eq(c->limit_tokens_per_user, 10);
     ck_assert_int_eq(c->token_last_used_update_freq_minutes, 5);
@@ -509,9 +548,9 @@ START_TEST(an_empty_variable_counts_as_unset_under_the_link_name)
         setenv(names[i], "", 1);
     AUTO(config_free) struct config *c = NULL;
     ck_ok(config_load(ROLE_USERADM, file, &c));
-    ck_assert_str_eq(c->jwt_issuer, "file");
+    ck_assert_str_eq(c->people.jwt_issuer, "file");
     ck_assert_str_eq(c->listen, ":8080");
-    ck_assert_int_eq(c->jwt_exp_timeout, 604800);
+    ck_assert_int_eq(c->people.jwt_exp_timeout, 604800);
     config_warn(c);
     AUTO(mem_free) char *log = support_log();
     ck_assert_str_eq(log, "");
@@ -611,9 +650,9 @@ START_TEST(reads_json_files)
     AUTO(config_free) struct config *c = NULL;
     ck_ok(config_load(ROLE_USERADM, file, &c));
     ck_assert_str_eq(c->listen, ":9000");
-    ck_assert_int_eq(c->jwt_exp_timeout, 60);
-    ck_assert_str_eq(c->jwt_issuer, "mender.useradm");
-    ck_assert_str_eq(c->server_priv_key_filename_pattern, "a\\.([0-9]+)");
+    ck_assert_int_eq(c->people.jwt_exp_timeout, 60);
+    ck_assert_str_eq(c->people.jwt_issuer, "mender.useradm");
+    ck_assert_str_eq(c->people.server_priv_key_filename_pattern, "a\\.([0-9]+)");
 }
 END_TEST
 
@@ -663,9 +702,9 @@ START_TEST(prints_what_it_reads_back)
     AUTO(config_free) struct config *again = parse(role, first);
     AUTO(mem_free) char *second = print(again);
     ck_assert_str_eq(first, second);
-    ck_assert_str_eq(again->jwt_issuer, "a\"b\n#c");
-    ck_assert_str_eq(again->accepted_issuers.item[0], "x, y");
-    ck_assert_int_eq(again->key_algorithms[0].alg, KEY_PS256);
+    ck_assert_str_eq(again->people.jwt_issuer, "a\"b\n#c");
+    ck_assert_str_eq(again->people.accepted_issuers.item[0], "x, y");
+    ck_assert_int_eq(again->people.key_algorithms.alg[0].alg, KEY_PS256);
 }
 END_TEST
 
@@ -695,7 +734,7 @@ START_TEST(hands_the_key_ring_what_it_needs)
     struct config *c = parse(ROLE_USERADM, "rsa_algorithm: PS384\npattern_compat: true\nkeys_max: 7\n"
                                            "key_algorithms: {3: RS512}\ndefault_key_path: /d.pem\n");
     struct keyring_config ring;
-    config_keyring(c, &ring);
+    config_keyring(c, ROLE_USERADM, &ring);
     ck_assert_ptr_null(ring.dir);
     ck_assert_str_eq(ring.signing_path, "/etc/useradm/rsa/private.pem");
     ck_assert_str_eq(ring.default_path, "/d.pem");
@@ -705,7 +744,7 @@ START_TEST(hands_the_key_ring_what_it_needs)
     ck_assert_uint_eq(ring.algs_count, 1);
     ck_assert_int_eq(ring.algs[0].kid, 3);
     AUTO(config_free) struct config *m = parse(ROLE_MINTD, "useradm: {server_priv_key_path: /k/active.pem}");
-    config_keyring(m, &ring);
+    config_keyring(m, ROLE_USERADM, &ring);
     ck_assert_ptr_null(ring.dir);
     ck_assert_str_eq(ring.signing_path, "/k/active.pem");
 }
@@ -767,6 +806,8 @@ static Suite *suite(void)
     tcase_add_test(tc, names_the_formats_it_reads_when_asked_for_another);
     tcase_add_test(tc, bounds_the_file);
     tcase_add_test(tc, refuses_to_set_what_is_not_there);
+    tcase_add_test(tc, devices_have_a_section_of_their_own);
+    tcase_add_test(tc, the_link_name_deviceauth_has_the_originals_defaults);
     tcase_add_loop_test(tc, prints_what_it_reads_back, 0, 2);
     tcase_add_test(tc, masks_passwords);
     tcase_add_test(tc, hands_the_key_ring_what_it_needs);

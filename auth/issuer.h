@@ -17,10 +17,10 @@
  * What mints, verifies and revokes tokens of people, or of devices: a key ring, a database and the rules between them.
  *
  * Verification has two halves. issuer_check() is about the token alone: signature, times, claims. issuer_alive() asks
- * whether it still counts: user and token row there, or for a device its accepted authentication set. Both remember what they found. A token's signature is verified
- * once per key load; its liveness is asked again from the database after ISSUER_ALIVE_MS, and at once after any
- * revocation in this process. So a revocation is visible at once here and within a second in every other process on
- * the same database.
+ * whether it still counts: user and token row there, or for a device its accepted authentication set. Both remember
+ * what they found. A token's signature is verified once per key load; its liveness is asked again from the database
+ * after ISSUER_ALIVE_MS, and at once after any revocation in this process. So a revocation is visible at once here and
+ * within a second in every other process on the same database.
  */
 struct issuer;
 

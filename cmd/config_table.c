@@ -21,7 +21,8 @@
 
 /* clang-format off */
 /* Keys that both services have, for their own key files and tokens. */
-#define TOKEN(section, part, field) section, #field, offsetof(struct config, part.field)
+#define TOKEN(section, part, field) \
+    section, #field, offsetof(struct config, part) + offsetof(struct config_tokens, field)
 #define TOKEN_KEYS(section, part) \
     {TOKEN(section, part, key_directory), CONFIG_TEXT, 0, 0, "", \
      .help = "where key files are; empty: beside server_priv_key_path, or else ./keys"}, \

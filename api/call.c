@@ -98,6 +98,10 @@ enum err call_fail(struct call *c, enum err e, const char *format, ...)
 
 void call_error(struct call *c, enum err e)
 {
+    if (*err_text(e) == '\0') {
+        (void)!call_empty(c, err_status(e));
+        return;
+    }
     AUTO(json_release) json_t *json = json_object();
     json_t *text = json_string(public_text(c, e));
     json_object_set_new(json, "error", text != NULL ? text : json_string(err_text(e)));

@@ -25,6 +25,7 @@ enum call_header {
     CALL_FORWARDED_METHOD, /* X-Forwarded-Method */
     CALL_FORWARDED_FOR,    /* X-Forwarded-For */
     CALL_FORWARDED_HOST,   /* X-Forwarded-Host */
+    CALL_SIGNATURE,        /* X-MEN-Signature */
     CALL_IF_MATCH,
     CALL_IF_NONE_MATCH,
     CALL_USER_AGENT,
@@ -106,8 +107,8 @@ enum err call_fail(struct call *c, enum err e, const char *format, ...) __attrib
 
 /*
  * Make the error reply {"error": text, "request_id": id} (contract/useradm 1.1). A 500 says "internal error" whatever
- * its text. 401s of routes that want a token get WWW-Authenticate from the router, 503 gets Retry-After here;
- * the type of a 429 has no charset.
+ * its text; an error without any text has no body. 401s of routes that want a token get WWW-Authenticate from the
+ * router, 503 gets Retry-After here; the type of a 429 has no charset.
  */
 void call_error(struct call *c, enum err e);
 

@@ -51,6 +51,8 @@ static enum call_header wanted(const char *name, size_t len)
             return CALL_REQUEST_ID;
         if (is_name(name, "X-Forwarded-Uri"))
             return CALL_FORWARDED_URI;
+        if (is_name(name, "X-MEN-Signature"))
+            return CALL_SIGNATURE;
         return is_name(name, "X-Forwarded-For") ? CALL_FORWARDED_FOR : CALL_HEADERS;
     case 16:
         return is_name(name, "X-Forwarded-Host") ? CALL_FORWARDED_HOST : CALL_HEADERS;

@@ -44,6 +44,10 @@ enum err tokens_delete(struct call *c); /* DELETE settings/tokens/{id}: useradm 
 enum err plans_list(struct call *c);  /* GET plans: useradm 1.2 */
 enum err plans_bound(struct call *c); /* GET plan_binding: useradm 1.2 */
 
+/* enrolments.c */
+enum err enrolments_create(struct call *c); /* POST auth_requests: deviceauth 2 */
+enum err enrolments_verify(struct call *c); /* GET|POST tokens/verify: deviceauth 3.3 */
+
 /* health.c */
 enum err health_alive(struct call *c);   /* GET alive: useradm 1.2 */
 enum err health_show(struct call *c);    /* GET health: useradm 1.2; a JSON detail for ?detail=1 */

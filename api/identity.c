@@ -83,14 +83,17 @@ static enum err decode_unverified(struct call *c, struct claims *out)
     return ERR_OK;
 }
 
-/* A token that does not verify is looked at again for the text that says what is wrong with its form, if that is it. */
-static enum err check_token(struct call *c)
+/*
+ * A token that does not verify is looked at again for the text that says what is wrong with its form, if that is it;
+ * else it is refused with e.
+ */
+static enum err check_token(struct call *c, struct issuer *issuer, enum err e)
 {
-    if (issuer_check(c->service->users, c->bearer, c->bearer_len, &c->token) == ERR_OK)
+    if (issuer_check(issuer, c->bearer, c->bearer_len, &c->token) == ERR_OK)
         return ERR_OK;
     struct claims unverified;
     TRY(decode_unverified(c, &unverified));
-    return ERR_TOKEN_INVALID;
+    return e;
 }
 
 enum err identity_resolve(struct call *c, enum access access)
@@ -102,7 +105,9 @@ enum err identity_resolve(struct call *c, enum access access)
         memset(&c->token, 0, sizeof c->token);
         return decode_unverified(c, &c->token.claims);
     }
-    TRY(check_token(c));
+    if (access == DEVICE)
+        return check_token(c, c->service->fleet->tokens, ERR_NO_DEVICE);
+    TRY(check_token(c, c->service->users, ERR_TOKEN_INVALID));
     if (access == CHECKED)
         return ERR_OK;
     TRY(identity_authorize(&c->token.claims));

@@ -14,6 +14,7 @@ enum access {
     BEARER,  /* a person's token: fully verified and alive; with trust_gateway its claims are believed unverified */
     SIGNED,  /* as BEARER, but with trust_gateway this process checks signature and times all the same */
     CHECKED, /* signature and times in every mode; whether it is alive the handler asks itself: the verify endpoint */
+    DEVICE,  /* as CHECKED, for a device's token; one that does not verify gets an empty 401 */
 };
 
 /* Where a handler runs. A lane that may not block hands over to LANE_DB when the handler returns ERR_WOULD_BLOCK. */
@@ -23,6 +24,9 @@ enum lane_id {
     LANE_HASH, /* password hashing, at lower priority */
     LANES,
 };
+
+/* Whose routes: a process may serve one of the two services only. */
+enum family { PEOPLE, DEVICES, EVERYONE };
 
 /* Where a route is served. */
 enum surface {
@@ -34,6 +38,7 @@ enum surface {
 struct route {
     const char *method;
     const char *path; /* "{name}" stands for one segment, which is the call's next param */
+    enum family family;
     enum surface surface;
     enum access access;
     enum lane_id lane;

@@ -31,8 +31,23 @@ struct match_result {
     const struct route *sibling; /* path, but another method: the first such row */
 };
 
+static bool has_family(const struct service *service, enum family family)
+{
+    switch (family) {
+    case PEOPLE:
+        return !service->devices_only;
+    case DEVICES:
+        return service->fleet != NULL;
+    case EVERYONE:
+        return true;
+    }
+    return false;
+}
+
 static bool is_served(const struct call *c, const struct route *r)
 {
+    if (!has_family(c->service, r->family))
+        return false;
     if (r->surface != INTERNAL)
         return !c->is_internal;
     return c->is_internal || c->service->trust_gateway;

@@ -6,8 +6,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "auth/fleet.h"
 #include "auth/issuer.h"
 #include "auth/plan.h"
+#include "keystore/pubkey_cache.h"
 #include "lib/db.h"
 #include "lib/net.h"
 #include "lib/ratelimit.h"
@@ -17,6 +19,9 @@ struct service {
     struct db *db;
     struct issuer *users;          /* people's tokens */
     struct ratelimit *user_limits; /* of verified calls of people; NULL: none */
+    bool devices_only;             /* people's routes are not served, though their tokens count */
+    const struct fleet *fleet;     /* NULL: routes of devices are not served */
+    struct pubkey_cache *device_keys;
     bool trust_gateway; /* believe the claims of unverified tokens; internal routes on the public listener too */
     int64_t body_max;   /* request_size_limit, bytes */
     int password_cost;  /* of new bcrypt hashes */

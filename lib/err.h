@@ -68,6 +68,8 @@
     /* devices: contract/deviceauth 1.4, 2.6, 5.2 */                                                                   \
     X(DEVICE_NOT_FOUND, 404, "device not found")                                                                       \
     X(AUTH_SET_NOT_FOUND, 404, "authorization set not found")                                                          \
+    X(NO_DEVICE, 401, "")                          /* no text, no body: contract/deviceauth 3.3 */                     \
+    X(NOTHING_THERE, 404, "")                      /* the same: 1.4, "bare" */                                         \
     X(DEVICE_EXISTS, 409, "device already exists") /* the reply is that device */                                      \
     X(DEVICE_UNAUTHORIZED, 401, "dev auth: unauthorized")                                                              \
     X(DEVICE_MISMATCH, 400, "dev auth: dev ID and auth ID mismatch")                                                   \

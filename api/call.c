@@ -63,7 +63,12 @@ enum err call_empty(struct call *c, int status)
 enum err call_json(struct call *c, int status, const json_t *json)
 {
     char *text = json_wire(json);
-    return call_text(c, status, error_type, &text);
+    return call_json_text(c, status, &text);
+}
+
+enum err call_json_text(struct call *c, int status, char **text)
+{
+    return call_text(c, status, error_type, text);
 }
 
 enum err call_text(struct call *c, int status, const char *type, char **text)

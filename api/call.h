@@ -96,6 +96,9 @@ enum err call_empty(struct call *c, int status);
 /* Reply with json, in the contract's form (json_wire). */
 enum err call_json(struct call *c, int status, const json_t *json);
 
+/* The same with a text that has that form already; takes *text. */
+enum err call_json_text(struct call *c, int status, char **text);
+
 /* Reply with text of this Content-Type (a literal); takes *text, which was allocated, and sets it to NULL. */
 enum err call_text(struct call *c, int status, const char *type, char **text);
 

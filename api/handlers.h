@@ -25,6 +25,7 @@ enum err users_delete(struct call *c);    /* DELETE users/{id} */
 
 /* tenants.c: useradm 1.2, what other services ask for; nobody is authenticated */
 enum err tenants_create(struct call *c);        /* POST tenants */
+enum err tenants_accept(struct call *c);        /* POST tenants: deviceauth 1.4, the body is not looked at */
 enum err tenants_create_user(struct call *c);   /* POST tenants/{id}/users */
 enum err tenants_delete_user(struct call *c);   /* DELETE tenants/{id}/users/{userid} */
 enum err tenants_delete_tokens(struct call *c); /* DELETE tokens */
@@ -43,6 +44,29 @@ enum err tokens_delete(struct call *c); /* DELETE settings/tokens/{id}: useradm 
 /* plans.c */
 enum err plans_list(struct call *c);  /* GET plans: useradm 1.2 */
 enum err plans_bound(struct call *c); /* GET plan_binding: useradm 1.2 */
+
+/* devices.c: deviceauth 1.4 and 5; of a tenant in the path on internal routes */
+enum err devices_list(struct call *c);          /* GET devices */
+enum err devices_search(struct call *c);        /* POST devices/search */
+enum err devices_count(struct call *c);         /* GET devices/count */
+enum err devices_get(struct call *c);           /* GET devices/{id} */
+enum err devices_status(struct call *c);        /* GET devices/{id}/status */
+enum err devices_preauthorize(struct call *c);  /* POST devices */
+enum err devices_decommission(struct call *c);  /* DELETE devices/{id} */
+enum err devices_delete(struct call *c);        /* DELETE tenants/{tid}/devices/{id} */
+enum err devices_update(struct call *c);        /* PATCH tenants/{tid}/devices/{id} */
+enum err devices_delete_token(struct call *c);  /* DELETE tokens/{jti} */
+enum err devices_delete_tokens(struct call *c); /* DELETE tokens?tenant_id=&device_id= */
+
+/* auth_sets.c: deviceauth 5.2 and 5.3 */
+enum err auth_sets_status(struct call *c);     /* GET devices/{id}/auth/{aid}/status */
+enum err auth_sets_set_status(struct call *c); /* PUT devices/{id}/auth/{aid}/status */
+enum err auth_sets_delete(struct call *c);     /* DELETE devices/{id}/auth/{aid} */
+
+/* limits.c: deviceauth 5.6 */
+enum err limits_show(struct call *c);    /* GET limits/{name} */
+enum err limits_replace(struct call *c); /* PUT limits/{name} */
+enum err limits_delete(struct call *c);  /* DELETE limits/{name} */
 
 /* enrolments.c */
 enum err enrolments_create(struct call *c); /* POST auth_requests: deviceauth 2 */

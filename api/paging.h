@@ -2,6 +2,7 @@
 #ifndef API_PAGING_H
 #define API_PAGING_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "api/call.h"
@@ -19,5 +20,11 @@ enum err paging_parse(struct call *c, const struct query *query, struct paging *
 
 /* How many rows come before the page; INT64_MAX when there are too many to tell. */
 int64_t paging_offset(const struct paging *paging);
+
+/*
+ * Add the Link headers: first, prev and next as there are, each the request's path with all its parameters, sorted
+ * (contract/deviceauth 1.3).
+ */
+void paging_link(struct call *c, const struct query *query, const struct paging *paging, bool has_next);
 
 #endif

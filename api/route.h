@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <string.h>
 
 #include "api/call.h"
 #include "lib/err.h"
@@ -26,7 +27,7 @@ enum lane_id {
 };
 
 /* Whose routes: a process may serve one of the two services only. */
-enum family { PEOPLE, DEVICES, EVERYONE };
+enum family { PEOPLE, DEVICES, BOTH };
 
 /* Where a route is served. */
 enum surface {
@@ -37,14 +38,19 @@ enum surface {
 
 struct route {
     const char *method;
-    const char *path; /* "{name}" stands for one segment, which is the call's next param */
+    const char *path; /* "{name}" stands for one segment, the call's next param; "{tid}" for an empty one too */
     enum family family;
     enum surface surface;
     enum access access;
     enum lane_id lane;
-    bool wants_json; /* check Content-Type when a body is announced (contract/useradm 1.1, "CT") */
     enum err (*handler)(struct call *c);
 };
+
+/* Whether a body that is announced must be announced as JSON (contract/useradm 1.1, "CT"; deviceauth 1.1). */
+static inline bool route_wants_json(const struct route *route)
+{
+    return route->surface == MANAGEMENT && (strcmp(route->method, "POST") == 0 || strcmp(route->method, "PUT") == 0);
+}
 
 /* The whole HTTP surface, first match wins; ends with a NULL method. */
 extern const struct route routes[];

@@ -38,7 +38,7 @@ static bool has_family(const struct service *service, enum family family)
         return !service->devices_only;
     case DEVICES:
         return service->fleet != NULL;
-    case EVERYONE:
+    case BOTH:
         return true;
     }
     return false;
@@ -51,6 +51,12 @@ static bool is_served(const struct call *c, const struct route *r)
     if (r->surface != INTERNAL)
         return !c->is_internal;
     return c->is_internal || c->service->trust_gateway;
+}
+
+/* The tenant of the open-source product has an empty name, which gateways and engines leave out of paths. */
+static bool may_be_empty(const char *pattern)
+{
+    return strncmp(pattern, "{tid}", 5) == 0;
 }
 
 /* Whether len characters of path are of the form of pattern, segment by segment; {name} takes any that is not empty. */
@@ -66,7 +72,7 @@ static bool matches(const char *pattern, const char *path, size_t len)
         const char *start = path;
         while (path < end && *path != '/')
             path++;
-        if (path == start)
+        if (path == start && !may_be_empty(pattern))
             return false;
         pattern = strchr(pattern, '}');
     }
@@ -78,14 +84,16 @@ static enum err take_params(struct call *c, const char *pattern)
 {
     const char *path = c->path;
     size_t n = 0;
-    for (; *pattern != '\0'; pattern++, path++) {
-        if (*pattern != '{')
+    for (; *pattern != '\0'; pattern++) {
+        if (*pattern != '{') {
+            path++;
             continue;
+        }
         size_t len = strcspn(path, "/");
         c->param[n] = query_decode_segment(path, len);
         if (c->param[n++] == NULL)
             return ERR_NOT_FOUND;
-        path += len - 1;
+        path += len;
         pattern = strchr(pattern, '}');
     }
     return ERR_OK;
@@ -173,7 +181,7 @@ static bool is_token_char(char ch)
 /* A media type is token "/" token; parameters and letter case do not count (contract/useradm 1.1). */
 static enum err check_content_type(const struct call *c)
 {
-    if (!c->route->wants_json || c->content_length <= 0)
+    if (!route_wants_json(c->route) || c->content_length <= 0)
         return ERR_OK;
     const char *type = c->header[CALL_CONTENT_TYPE];
     if (type == NULL)

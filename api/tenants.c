@@ -41,6 +41,11 @@ enum err tenants_create(struct call *c)
     return call_empty(c, 201);
 }
 
+enum err tenants_accept(struct call *c)
+{
+    return call_empty(c, 201);
+}
+
 enum err tenants_create_user(struct call *c)
 {
     AUTO(json_release) json_t *body = NULL;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "auth/device_db.h"
+#include "keystore/jws.h"
 #include "lib/auto.h"
 #include "lib/clock.h"
 #include "lib/json.h"
@@ -63,6 +64,26 @@ enum device_status device_strongest(const struct device *device)
         if (device->set[i].status < status)
             status = device->set[i].status;
     return status;
+}
+
+static void write_hex(const uint8_t digest[JWS_DIGEST_SIZE], char out[DEVICE_HASH_SIZE])
+{
+    static const char hex[] = "0123456789abcdef";
+    for (size_t i = 0; i < JWS_DIGEST_SIZE; i++) {
+        *out++ = hex[digest[i] >> 4];
+        *out++ = hex[digest[i] & 15];
+    }
+    *out = '\0';
+}
+
+void device_identity_set(struct device_identity *identity, const char *tenant, const struct iddata *id,
+                         const struct pubkey *key)
+{
+    uint8_t key_digest[JWS_DIGEST_SIZE];
+    *identity = (struct device_identity){.tenant = tenant, .id_data = id->text, .pubkey = pubkey_pem(key)};
+    jws_digest(identity->pubkey, strlen(identity->pubkey), key_digest);
+    write_hex(id->sha256, identity->id_hash);
+    write_hex(key_digest, identity->key_hash);
 }
 
 void device_write_identity(FILE *out, const char *id_data)

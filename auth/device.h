@@ -7,6 +7,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "auth/iddata.h"
+#include "keystore/pubkey.h"
 #include "lib/db.h"
 #include "lib/err.h"
 
@@ -58,6 +60,22 @@ void device_write(FILE *out, const struct device *device, bool with_sets);
 
 /* Write what stands behind "identity_data": null for an empty identity. */
 void device_write_identity(FILE *out, const char *id_data);
+
+/* SHA-256 in hex, and a NUL. */
+#define DEVICE_HASH_SIZE 65
+
+/* Who somebody says to be, and with which key; texts are borrowed. */
+struct device_identity {
+    const char *tenant;
+    const char *id_data; /* canonical */
+    const char *pubkey;  /* normalised PEM */
+    char id_hash[DEVICE_HASH_SIZE];
+    char key_hash[DEVICE_HASH_SIZE];
+};
+
+/* Borrows from its arguments. */
+void device_identity_set(struct device_identity *identity, const char *tenant, const struct iddata *id,
+                         const struct pubkey *key);
 
 /* Load by id within tenant, with its sets. ERR_DEVICE_NOT_FOUND */
 enum err device_get(struct db *db, const char *tenant, const char *id, struct device **out);

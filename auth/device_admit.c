@@ -19,7 +19,8 @@ struct decision {
     const char *request_id;
     enum device_status status;
     bool is_provisioned;
-    const struct device_preauth *preauth;
+    const struct device_identity *identity;
+    bool force;
     struct device *device; /* that it was about; owned by whom the transaction was run for */
 };
 
@@ -34,14 +35,14 @@ static enum err decide(struct decision *decision, enum err (*fn)(struct db *tx, 
 
 static enum err preauthorize_new(struct decision *decision, struct db *tx)
 {
-    const struct device_preauth *preauth = decision->preauth;
+    const struct device_identity *identity = decision->identity;
     AUTO(device_free) struct device *device = mem_calloc(1, sizeof *device);
     struct auth_set *set = NULL;
-    device->tenant_id = mem_strdup(preauth->tenant);
-    device->id_data = mem_strdup(preauth->id_data);
+    device->tenant_id = mem_strdup(identity->tenant);
+    device->id_data = mem_strdup(identity->id_data);
     device->status = DEVICE_PREAUTHORIZED;
-    TRY(device_change_insert(decision->fleet, tx, device, preauth->id_hash, decision->request_id));
-    TRY(device_change_add_set(tx, device, preauth->pubkey, preauth->key_hash, DEVICE_PREAUTHORIZED, &set));
+    TRY(device_change_insert(decision->fleet, tx, device, identity->id_hash, decision->request_id));
+    TRY(device_change_add_set(tx, device, identity->pubkey, identity->key_hash, DEVICE_PREAUTHORIZED, &set));
     TRY(device_event_status(decision->fleet, tx, device, set, decision->request_id));
     decision->device = MOVE(device);
     return ERR_OK;
@@ -50,12 +51,12 @@ static enum err preauthorize_new(struct decision *decision, struct db *tx)
 /* The device's own status stays: an accepted one is not locked out meanwhile. */
 static enum err preauthorize_known(struct decision *decision, struct db *tx, struct device *device)
 {
-    const struct device_preauth *preauth = decision->preauth;
+    const struct device_identity *identity = decision->identity;
     struct auth_set *set = NULL;
     for (size_t i = 0; i < device->sets; i++)
-        if (strcmp(device->set[i].pubkey, preauth->pubkey) == 0)
+        if (strcmp(device->set[i].pubkey, identity->pubkey) == 0)
             return device_change_set(tx, device, &device->set[i], DEVICE_PREAUTHORIZED);
-    return device_change_add_set(tx, device, preauth->pubkey, preauth->key_hash, DEVICE_PREAUTHORIZED, &set);
+    return device_change_add_set(tx, device, identity->pubkey, identity->key_hash, DEVICE_PREAUTHORIZED, &set);
 }
 
 static enum err preauthorize(struct db *tx, void *arg)
@@ -63,19 +64,19 @@ static enum err preauthorize(struct db *tx, void *arg)
     struct decision *decision = arg;
     device_free(&decision->device);
     AUTO(device_free) struct device *device = NULL;
-    enum err e = device_db_load_by_identity(tx, decision->preauth->tenant, decision->preauth->id_hash, &device);
+    enum err e = device_db_load_by_identity(tx, decision->identity->tenant, decision->identity->id_hash, &device);
     if (e == ERR_DEVICE_NOT_FOUND)
         return preauthorize_new(decision, tx);
     TRY(e);
-    e = decision->preauth->force ? preauthorize_known(decision, tx, device) : ERR_DEVICE_EXISTS;
+    e = decision->force ? preauthorize_known(decision, tx, device) : ERR_DEVICE_EXISTS;
     decision->device = MOVE(device);
     return e;
 }
 
-enum err device_admit_preauthorize(const struct fleet *fleet, const struct device_preauth *preauth,
+enum err device_admit_preauthorize(const struct fleet *fleet, const struct device_identity *identity, bool force,
                                    const char *request_id, char **id, struct device **conflict)
 {
-    struct decision decision = {.fleet = fleet, .preauth = preauth, .request_id = request_id};
+    struct decision decision = {.fleet = fleet, .identity = identity, .force = force, .request_id = request_id};
     enum err e = db_tx(fleet->db, preauthorize, &decision);
     AUTO(device_free) struct device *device = decision.device;
     if (e == ERR_DEVICE_EXISTS)

@@ -14,22 +14,13 @@
  *   request_id  of the HTTP request, for the events
  */
 
-/* A device that is to be let in when it asks; all borrowed. */
-struct device_preauth {
-    const char *tenant;
-    const char *id_data;  /* canonical */
-    const char *id_hash;  /* of it, SHA-256 in hex */
-    const char *pubkey;   /* normalised PEM */
-    const char *key_hash; /* of it, SHA-256 in hex */
-    bool force;           /* also when the device is known: its set of this key is, or becomes, preauthorized */
-};
-
 /*
- * Preauthorize a key of a device (contract/deviceauth 5.1; design 8.6).
+ * Preauthorize a key of a device, which is then let in when it asks (contract/deviceauth 5.1; design 8.6).
+ *   force     also when the device is known: its set of this key is, or becomes, preauthorized
  *   id        receives the device's id; the caller frees it
  *   conflict  receives the known device on ERR_DEVICE_EXISTS; the caller frees it
  */
-enum err device_admit_preauthorize(const struct fleet *fleet, const struct device_preauth *preauth,
+enum err device_admit_preauthorize(const struct fleet *fleet, const struct device_identity *identity, bool force,
                                    const char *request_id, char **id, struct device **conflict);
 
 /*

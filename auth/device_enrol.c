@@ -18,7 +18,8 @@ METRICS_COUNTER(issued, "mintd_tokens_issued_total", "kind=\"device\"", "Tokens 
 /* What one transaction does. */
 struct enrolment {
     const struct fleet *fleet;
-    const struct device_request *request;
+    const struct device_identity *identity;
+    const char *request_id;
     struct device_match found; /* the set that the request ended up with */
 };
 
@@ -40,30 +41,30 @@ static enum err accept(struct enrolment *enrolment, struct db *tx, struct device
         TRY(e);
     }
     TRY(device_change_set(tx, device, set, DEVICE_ACCEPTED));
-    return device_change_status(enrolment->fleet, tx, device, DEVICE_ACCEPTED, set, enrolment->request->request_id);
+    return device_change_status(enrolment->fleet, tx, device, DEVICE_ACCEPTED, set, enrolment->request_id);
 }
 
 /* A key that was not seen before waits for somebody's decision. */
 static enum err submit(struct enrolment *enrolment, struct db *tx, struct device *device, struct auth_set **set)
 {
-    const struct device_request *request = enrolment->request;
-    TRY(device_change_add_set(tx, device, request->pubkey, request->key_hash, DEVICE_PENDING, set));
+    const struct device_identity *identity = enrolment->identity;
+    TRY(device_change_add_set(tx, device, identity->pubkey, identity->key_hash, DEVICE_PENDING, set));
     if (DEVICE_PENDING >= device->status)
         return ERR_OK;
-    return device_change_status(enrolment->fleet, tx, device, device_strongest(device), *set, request->request_id);
+    return device_change_status(enrolment->fleet, tx, device, device_strongest(device), *set, enrolment->request_id);
 }
 
 static enum err find_device(struct enrolment *enrolment, struct db *tx, struct device **out)
 {
-    const struct device_request *request = enrolment->request;
-    enum err e = device_db_load_by_identity(tx, request->tenant, request->id_hash, out);
+    const struct device_identity *identity = enrolment->identity;
+    enum err e = device_db_load_by_identity(tx, identity->tenant, identity->id_hash, out);
     if (e != ERR_DEVICE_NOT_FOUND)
         return e;
     AUTO(device_free) struct device *device = mem_calloc(1, sizeof *device);
-    device->tenant_id = mem_strdup(request->tenant);
-    device->id_data = mem_strdup(request->id_data);
+    device->tenant_id = mem_strdup(identity->tenant);
+    device->id_data = mem_strdup(identity->id_data);
     device->status = DEVICE_NOAUTH;
-    TRY(device_change_insert(enrolment->fleet, tx, device, request->id_hash, request->request_id));
+    TRY(device_change_insert(enrolment->fleet, tx, device, identity->id_hash, enrolment->request_id));
     *out = MOVE(device);
     return ERR_OK;
 }
@@ -75,7 +76,7 @@ static enum err record(struct db *tx, void *arg)
     TRY(find_device(enrolment, tx, &device));
     if (device->is_decommissioning)
         return ERR_DEVICE_UNAUTHORIZED;
-    struct auth_set *set = find_key(device, enrolment->request->pubkey);
+    struct auth_set *set = find_key(device, enrolment->identity->pubkey);
     if (set == NULL)
         TRY(submit(enrolment, tx, device, &set));
     else if (set->status == DEVICE_PREAUTHORIZED)
@@ -90,9 +91,9 @@ static enum err record(struct db *tx, void *arg)
 /* Sets that are decided upon are found without a transaction; all else is written in one. */
 static enum err find_set(struct enrolment *enrolment)
 {
-    const struct device_request *request = enrolment->request;
+    const struct device_identity *identity = enrolment->identity;
     const struct fleet *fleet = enrolment->fleet;
-    enum err e = device_db_match(fleet->db, request->tenant, request->id_hash, request->key_hash, &enrolment->found);
+    enum err e = device_db_match(fleet->db, identity->tenant, identity->id_hash, identity->key_hash, &enrolment->found);
     if (e == ERR_OK && enrolment->found.status != DEVICE_PREAUTHORIZED)
         return ERR_OK;
     if (e != ERR_OK && e != ERR_AUTH_SET_NOT_FOUND)
@@ -119,20 +120,20 @@ static enum err issue(const struct fleet *fleet, const struct device_match *set,
     return ERR_OK;
 }
 
-static enum err enrol(const struct fleet *fleet, const struct device_request *request, const struct claims_plan *plan,
-                      char **token)
+static enum err enrol(const struct fleet *fleet, const struct device_identity *identity, const struct claims_plan *plan,
+                      const char *request_id, char **token)
 {
-    struct enrolment enrolment = {.fleet = fleet, .request = request};
+    struct enrolment enrolment = {.fleet = fleet, .identity = identity, .request_id = request_id};
     TRY(find_set(&enrolment));
     if (enrolment.found.status != DEVICE_ACCEPTED || enrolment.found.is_decommissioning)
         return ERR_DEVICE_UNAUTHORIZED;
-    return issue(fleet, &enrolment.found, request->tenant, plan, token);
+    return issue(fleet, &enrolment.found, identity->tenant, plan, token);
 }
 
-enum err device_enrol(const struct fleet *fleet, const struct device_request *request, const struct claims_plan *plan,
-                      char **token)
+enum err device_enrol(const struct fleet *fleet, const struct device_identity *identity, const struct claims_plan *plan,
+                      const char *request_id, char **token)
 {
-    enum err e = enrol(fleet, request, plan, token);
+    enum err e = enrol(fleet, identity, plan, request_id, token);
     if (e == ERR_OK)
         metrics_add(&asked_accepted, 1);
     else if (err_status(e) == 401)

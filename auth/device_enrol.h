@@ -3,28 +3,20 @@
 #define AUTH_DEVICE_ENROL_H
 
 #include "auth/claims.h"
+#include "auth/device.h"
 #include "auth/fleet.h"
 #include "lib/err.h"
 
-/* A device's request whose form and signature are good; all borrowed. */
-struct device_request {
-    const char *tenant;
-    const char *id_data;    /* canonical */
-    const char *id_hash;    /* of it, SHA-256 in hex */
-    const char *pubkey;     /* normalised PEM */
-    const char *key_hash;   /* of it, SHA-256 in hex */
-    const char *request_id; /* of the HTTP request */
-};
-
 /*
- * Let a device in: find or make its record and its authentication set, accept a preauthorized one, and give it a token
+ * Let a device in whose request has the right form and signature: find or make its record and its authentication set, accept a preauthorized one, and give it a token
  * when the set is accepted (contract/deviceauth 2.7). Repeating a request changes nothing.
- *   plan  what the token says of the tenant
+ *   plan        what the token says of the tenant
+ *   request_id  of the HTTP request
  * The caller frees *token (mem_wipe). ERR_DEVICE_UNAUTHORIZED: the set is not accepted, or the device is being
  * decommissioned. ERR_UNAUTHORIZED: preauthorized, but the tenant's limit is reached. ERR_WORKFLOW: recorded, but the
  * workflow engine does not know yet. ERR_SIGN, ERR_KEY_NONE, storage errors
  */
-enum err device_enrol(const struct fleet *fleet, const struct device_request *request, const struct claims_plan *plan,
-                      char **token);
+enum err device_enrol(const struct fleet *fleet, const struct device_identity *identity, const struct claims_plan *plan,
+                      const char *request_id, char **token);
 
 #endif

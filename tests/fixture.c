@@ -9,6 +9,7 @@
 #include "keystore/keyring_metrics.h"
 #include "lib/auto.h"
 #include "lib/clock.h"
+#include "lib/json.h"
 #include "lib/mem.h"
 
 #define COST 4
@@ -26,17 +27,32 @@ const struct guard_config fixture_guard = {.delay_after = 5,
                                            .lock_after = 20,
                                            .lock_s = 900,
                                            .account_lock_after = 100};
+static void open_ring(const char *name, const char *dir, struct keyring **ring)
+{
+    write_key(dir, "es256", 1);
+    const struct keyring_config config = {
+        .name = name, .dir = dir, .pattern = "private\\.id\\.([0-9]*)\\.pem", .rsa_alg = KEY_RS256, .keys_max = 100};
+    ck_ok(keyring_open(&config, ring));
+}
+
+static void open_fleet(struct fixture *f)
+{
+    open_ring("deviceauth", support_dir(), &f->device_ring);
+    const struct issuer_config config = {.kind = ISSUER_DEVICES,
+                                         .iss = "Mender",
+                                         .lifetime_s = 604800,
+                                         .cache_entries = 1000};
+    f->device_keys = pubkey_cache_new(100, PUBKEY_RSA_BITS_MIN);
+    f->addons = json_array();
+    f->fleet = (struct fleet){.db = f->db,
+                              .tokens = issuer_new(&config, f->db, f->device_ring),
+                              .plan = {.plan = "enterprise", .addons = f->addons}};
+}
 
 void fixture_init(struct fixture *f, int engine)
 {
     *f = (struct fixture){.keys = support_dir(), .db = support_db(engine)};
-    write_key(f->keys, "es256", 1);
-    const struct keyring_config ring = {.name = "useradm",
-                                        .dir = f->keys,
-                                        .pattern = "private\\.id\\.([0-9]*)\\.pem",
-                                        .rsa_alg = KEY_RS256,
-                                        .keys_max = 100};
-    ck_ok(keyring_open(&ring, &f->ring));
+    open_ring("useradm", f->keys, &f->ring);
     keyring_metrics_add(f->ring);
     const struct issuer_config config = {.iss = "mender.useradm",
                                          .lifetime_s = 604800,
@@ -48,8 +64,11 @@ void fixture_init(struct fixture *f, int engine)
                                          .guard = fixture_guard};
     f->issuer = issuer_new(&config, f->db, f->ring);
     f->plans = plan_default();
+    open_fleet(f);
     f->service = (struct service){.db = f->db,
                                   .users = f->issuer,
+                                  .fleet = &f->fleet,
+                                  .device_keys = f->device_keys,
                                   .body_max = 1048576,
                                   .password_cost = COST,
                                   .plans = f->plans,
@@ -62,6 +81,10 @@ void fixture_init(struct fixture *f, int engine)
 void fixture_release(struct fixture *f)
 {
     issuer_free(&f->issuer);
+    issuer_free(&f->fleet.tokens);
+    pubkey_cache_free(&f->device_keys);
+    keyring_free(&f->device_ring);
+    json_release(&f->addons);
     plan_list_free(&f->plans);
     keyring_metrics_remove(f->ring);
     keyring_free(&f->ring);

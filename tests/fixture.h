@@ -9,7 +9,10 @@
 #include "keystore/keyring.h"
 #include "tests/support.h"
 
-/* A whole service without sockets: a directory with an ES256 key (kid 1), a database, an issuer, the user below. */
+/*
+ * A whole service without sockets: a directory with an ES256 key (kid 1), a database, an issuer, the user below; for
+ * devices another directory with another ES256 key of the same kid, and no workflow engine.
+ */
 #define FIXTURE_EMAIL "alice@example.com"
 #define FIXTURE_PASSWORD "correct horse"
 #define FIXTURE_BASIC "Basic YWxpY2VAZXhhbXBsZS5jb206Y29ycmVjdCBob3JzZQ=="
@@ -23,6 +26,10 @@ struct fixture {
     struct keyring *ring;
     struct issuer *issuer;
     struct plan_list *plans; /* the built-in one */
+    struct keyring *device_ring;
+    struct pubkey_cache *device_keys;
+    json_t *addons;
+    struct fleet fleet;
     struct service service;
     char *user_id;
 };

@@ -50,12 +50,20 @@ static void finish(void)
     json_release(&addons);
 }
 
+/* The texts stand for their hashes, too. */
+static void identify(struct device_identity *identity, const char *id_data, const char *key)
+{
+    *identity = (struct device_identity){.tenant = "", .id_data = id_data, .pubkey = key};
+    snprintf(identity->id_hash, sizeof identity->id_hash, "%s", id_data);
+    snprintf(identity->key_hash, sizeof identity->key_hash, "%s", key);
+}
+
 /* Ask as the device with this identity and this key; the token goes to *token. */
 static enum err ask(const char *id_data, const char *key, char **token)
 {
-    const struct device_request request = {
-        .tenant = "", .id_data = id_data, .id_hash = id_data, .pubkey = key, .key_hash = key, .request_id = "r"};
-    return device_enrol(&fleet, &request, &fleet.plan, token);
+    struct device_identity identity;
+    identify(&identity, id_data, key);
+    return device_enrol(&fleet, &identity, &fleet.plan, "r", token);
 }
 
 static enum err ask_only(const char *id_data, const char *key)
@@ -66,10 +74,10 @@ static enum err ask_only(const char *id_data, const char *key)
 
 static enum err preauthorize(const char *id_data, const char *key, bool force, char **id)
 {
-    const struct device_preauth preauth = {
-        .tenant = "", .id_data = id_data, .id_hash = id_data, .pubkey = key, .key_hash = key, .force = force};
+    struct device_identity identity;
+    identify(&identity, id_data, key);
     AUTO(device_free) struct device *conflict = NULL;
-    return device_admit_preauthorize(&fleet, &preauth, "r", id, &conflict);
+    return device_admit_preauthorize(&fleet, &identity, force, "r", id, &conflict);
 }
 
 /* The only device there is. */

@@ -155,9 +155,9 @@ START_TEST(tells_what_a_body_is)
         const json_t *op = operation(doc, r);
         const json_t *content = json_object_get(resolve(doc, json_object_get(op, "requestBody")), "content");
         bool is_json = json_object_size(content) == 1 && json_object_get(content, "application/json") != NULL;
-        ck_assert_msg(is_json || (content == NULL && !r->wants_json), "%s %s: requestBody", r->method, r->path);
-        ck_assert_msg((reply(op, "415") != NULL) == r->wants_json, "%s %s: 415", r->method, r->path);
-        ck_assert_msg(!r->wants_json || reply(op, "400") != NULL, "%s %s: 400", r->method, r->path);
+        ck_assert_msg(is_json || (content == NULL && !route_wants_json(r)), "%s %s: requestBody", r->method, r->path);
+        ck_assert_msg((reply(op, "415") != NULL) == route_wants_json(r), "%s %s: 415", r->method, r->path);
+        ck_assert_msg(!route_wants_json(r) || reply(op, "400") != NULL, "%s %s: 400", r->method, r->path);
     }
 }
 END_TEST

@@ -52,8 +52,8 @@ static enum err hold(struct call *c)
 
 /* The linker takes these for the product's own. */
 const struct route routes[] = {
-    {"GET", "/note", PUBLIC, ANYONE, LANE_DB, false, note},
-    {"GET", "/hold", PUBLIC, ANYONE, LANE_DB, false, hold},
+    {"GET", "/note", BOTH, PUBLIC, ANYONE, LANE_DB, note},
+    {"GET", "/hold", BOTH, PUBLIC, ANYONE, LANE_DB, hold},
     {0},
 };
 

@@ -44,9 +44,9 @@ static enum err reply_echo(struct call *c)
 
 static enum err reply_headers(struct call *c)
 {
-    static const char *const names[CALL_HEADERS] = {"authorization", "cookie",         "type", "id",
-                                                    "uri",           "forward-method", "for",  "host",
-                                                    "if-match",      "if-none-match",  "agent"};
+    static const char *const names[CALL_HEADERS] = {"authorization", "cookie",         "type",          "id",
+                                                    "uri",           "forward-method", "for",           "host",
+                                                    "signature",     "if-match",       "if-none-match", "agent"};
     char *text = mem_strdup("");
     for (size_t i = 0; i < CALL_HEADERS; i++) {
         char *longer = mem_printf("%s%s=%s;", text, names[i], c->header[i] != NULL ? c->header[i] : "-");
@@ -74,17 +74,17 @@ static enum err reply_big(struct call *c)
 
 /* Found by the linker before the product's own table, which therefore stays out of this program. */
 const struct route routes[] = {
-    {"GET", "/empty", PUBLIC, ANYONE, LANE_IO, false, reply_empty},
-    {"GET", "/ok", PUBLIC, ANYONE, LANE_IO, false, reply_ok},
-    {"GET", "/echo", PUBLIC, ANYONE, LANE_IO, false, reply_echo},
-    {"POST", "/echo", PUBLIC, ANYONE, LANE_IO, false, reply_echo},
-    {"GET", "/a%2fb/../", PUBLIC, ANYONE, LANE_IO, false, reply_echo},
-    {"GET", "/headers", PUBLIC, ANYONE, LANE_IO, false, reply_headers},
-    {"GET", "/big", PUBLIC, ANYONE, LANE_IO, false, reply_big},
-    {"GET", "/lane", PUBLIC, ANYONE, LANE_DB, false, reply_ok},
-    {"POST", "/lane", PUBLIC, ANYONE, LANE_DB, false, reply_echo},
-    {"GET", "/hold", PUBLIC, ANYONE, LANE_DB, false, reply_hold},
-    {"GET", "/inside", INTERNAL, ANYONE, LANE_IO, false, reply_echo},
+    {"GET", "/empty", BOTH, PUBLIC, ANYONE, LANE_IO, reply_empty},
+    {"GET", "/ok", BOTH, PUBLIC, ANYONE, LANE_IO, reply_ok},
+    {"GET", "/echo", BOTH, PUBLIC, ANYONE, LANE_IO, reply_echo},
+    {"POST", "/echo", BOTH, PUBLIC, ANYONE, LANE_IO, reply_echo},
+    {"GET", "/a%2fb/../", BOTH, PUBLIC, ANYONE, LANE_IO, reply_echo},
+    {"GET", "/headers", BOTH, PUBLIC, ANYONE, LANE_IO, reply_headers},
+    {"GET", "/big", BOTH, PUBLIC, ANYONE, LANE_IO, reply_big},
+    {"GET", "/lane", BOTH, PUBLIC, ANYONE, LANE_DB, reply_ok},
+    {"POST", "/lane", BOTH, PUBLIC, ANYONE, LANE_DB, reply_echo},
+    {"GET", "/hold", BOTH, PUBLIC, ANYONE, LANE_DB, reply_hold},
+    {"GET", "/inside", BOTH, INTERNAL, ANYONE, LANE_IO, reply_echo},
     {0},
 };
 
@@ -204,13 +204,14 @@ START_TEST(hands_on_the_headers_that_matter)
         wire_ask(w, "GET /headers HTTP/1.1\r\nHost: x\r\nAUTHORIZATION: Bearer t\r\ncookie: JWT=c\r\n"
                     "Content-Type: a/b\r\nX-MEN-RequestID: i\r\nX-Forwarded-Uri: /u\r\nX-Other: o\r\n"
                     "X-Forwarded-Method: PUT\r\nX-Forwarded-For: 192.0.2.1\r\nX-Forwarded-Host: h\r\nIf-Match: m\r\n"
-                    "If-None-Match: n\r\nUser-Agent:ua\r\nuser-agent: second\r\n\r\n");
+                    "X-MEN-Signature: s\r\nIf-None-Match: n\r\nUser-Agent:ua\r\nuser-agent: second\r\n\r\n");
     ck_assert_str_eq(r.body,
                      "authorization=Bearer t;cookie=JWT=c;type=a/b;id=i;uri=/u;forward-method=PUT;for=192.0.2.1;"
-                     "host=h;if-match=m;if-none-match=n;agent=ua;");
+                     "host=h;signature=s;if-match=m;if-none-match=n;agent=ua;");
     r = wire_ask(w, "GET /headers HTTP/1.1\r\nHost: x\r\n\r\n");
-    ck_assert_str_eq(r.body, "authorization=-;cookie=-;type=-;id=-;uri=-;forward-method=-;for=-;host=-;if-match=-;"
-                             "if-none-match=-;agent=-;");
+    ck_assert_str_eq(r.body,
+                     "authorization=-;cookie=-;type=-;id=-;uri=-;forward-method=-;for=-;host=-;signature=-;if-match=-;"
+                     "if-none-match=-;agent=-;");
     wire_close(w);
 }
 END_TEST

@@ -12,9 +12,11 @@
 #include "cmd/cmd.h"
 #include "cmd/open.h"
 #include "keystore/keyring_metrics.h"
+#include "keystore/pubkey_cache.h"
 #include "keystore/watch.h"
 #include "lib/auto.h"
 #include "lib/clock.h"
+#include "lib/json.h"
 #include "lib/mem.h"
 
 enum { SWEEP_EVERY_MS = 60000, SWEEP_BATCH = 500, SWEEP_ROUNDS = 100, CONNECTIONS_PER_CORE = 4 };
@@ -153,6 +155,22 @@ static void nets_free(struct net **nets)
     *nets = NULL;
 }
 
+/* The device service on the keys of the other one, with the original's defaults. */
+static struct issuer *device_issuer(const struct config *config, struct db *db, struct keyring *ring)
+{
+    const struct issuer_config rules = {.kind = ISSUER_DEVICES,
+                                        .iss = "Mender",
+                                        .lifetime_s = 604800,
+                                        .cache_entries = (size_t)config->token_cache_entries};
+    return issuer_new(&rules, db, ring);
+}
+
+static json_t *addons(void)
+{
+    return json_pack("[{s:s, s:b}, {s:s, s:b}, {s:s, s:b}]", "name", "configure", "enabled", 1, "name", "troubleshoot",
+                     "enabled", 1, "name", "monitor", "enabled", 1);
+}
+
 static enum cmd_exit serve(const struct cmd *cmd, const sigset_t *signals, struct db *db, struct keyring *ring,
                            const struct plan_list *plans)
 {
@@ -165,9 +183,15 @@ static enum cmd_exit serve(const struct cmd *cmd, const sigset_t *signals, struc
         return CMD_KEYS;
     size_t proxies_n = 0;
     AUTO(nets_free) struct net *proxies = config_proxies(config, &proxies_n);
+    AUTO(issuer_free) struct issuer *devices = device_issuer(config, db, ring);
+    AUTO(pubkey_cache_free) struct pubkey_cache *device_keys = pubkey_cache_new(4096, 1024);
+    AUTO(json_release) json_t *plan_addons = addons();
+    const struct fleet fleet = {.db = db, .tokens = devices, .plan = {.plan = "enterprise", .addons = plan_addons}};
     struct service service = {
         .db = db,
         .users = issuer,
+        .fleet = &fleet,
+        .device_keys = device_keys,
         .user_limits = limits,
         .trust_gateway = config->trust_gateway,
         .body_max = config->request_size_limit,

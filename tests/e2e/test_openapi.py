@@ -6,11 +6,13 @@ import subprocess
 import urllib.parse
 
 import mintd
+from board import Board
 from mintd import Case, request
 from openapi import Description
 
 USER = ("alice@example.com", "correct horse")
 NOBODY = "00000000-0000-4000-8000-000000000000"
+IDS = {"id": "me", "userid": NOBODY, "aid": NOBODY, "jti": NOBODY, "tid": "", "name": "max_devices"}
 FORWARDED = {"X-Forwarded-Method": "GET", "X-Forwarded-Uri": "/api/management/v1/inventory/devices"}
 
 # A lost race, and what is out of order: other tests see to those.
@@ -39,7 +41,7 @@ class OpenApi(Case):
     def send(self, name, query="", path=None, **more):
         """The raw reply to the operation; {names} in its path are filled from path."""
         op = self.doc.operations[name]
-        target = op.path.format(**{"id": "me", "userid": NOBODY, **(path or {})}) + query
+        target = op.path.format(**{**IDS, **(path or {})}) + query
         address = self.server.internal if op.is_internal else self.server.public
         return request(address, op.method, target, **more)
 
@@ -72,7 +74,9 @@ class OpenApi(Case):
 
     def test_answers_what_is_described_and_nothing_else(self):
         for step in (self.front, self.identity, self.sessions, self.users, self.own_user, self.settings, self.tokens,
-                     self.plans, self.tenants, self.operations, self.behind_a_gateway,
+                     self.plans, self.tenants, self.devices, self.device_requests, self.preauthorization,
+                     self.admission, self.device_tokens, self.device_limits, self.tenant_devices, self.operations,
+                     self.behind_a_gateway,
                      self.over_the_quota):
             with self.subTest(step.__name__):
                 step()
@@ -85,7 +89,7 @@ class OpenApi(Case):
         for name, op in self.doc.operations.items():
             self.doc.check(name, self.send(name, headers={"Content-Length": "1048577"}))
             if "{" in op.path:
-                self.call(name, 404, path={"id": "%zz"})
+                self.call(name, 404, path={key: "%zz" for key in IDS})
             if any("bearer" in way for way in op.security):
                 self.call(name, 401, headers={"Authorization": "Bearer"})
                 self.call(name, 403, bearer=self.sign(scp="mender.none"))
@@ -192,7 +196,116 @@ class OpenApi(Case):
         self.call("revokeTokens", 400, query="?tenant_id=%zz")
         self.call("revokeTokens", 204, query="?tenant_id=acme&user_id=eve")
 
+    def ask(self, status, board, **more):
+        """The raw reply to the board's request."""
+        return self.call("requestDevice", status, **{**board.request(), **more})
+
+    def device_requests(self):
+        board = Board(self.path("board.pem"), "rsa2048", mac="02:00:00:00:00:02")
+        self.refuse("requestDevice", 400, "", {"id_data": 1}, {"pubkey": "x"}, {"id_data": "{}"},
+                    {"id_data": "[]", "pubkey": board.pubkey}, {"id_data": "{}", "pubkey": "x"},
+                    *({"id_data": "{}", "pubkey": pem} for pem in
+                      (Board.pem(b"0"), Board.foreign("X25519"), Board.foreign("EC", "ec_paramgen_curve:secp256k1"),
+                       Board.foreign("RSA", "rsa_keygen_bits:512"))), {"id_data": "{}", "pubkey": board.pubkey})
+        self.ask(401, board, headers={"X-MEN-Signature": "AA=="})
+        self.ask(401, board)
+
+    def devices(self):
+        for name in ("listDevices", "listTenantDevices"):
+            for query in ("?status=", "?page=abc", "?per_page=0", "?per_page=501", "?id=%zz"):
+                self.call(name, 400, query=query)
+            self.assertEqual(self.call(name, 200).json(), [])
+        for name in ("countDevices", "countTenantDevices"):
+            for query in ("?status=x", "?status=%zz"):
+                self.call(name, 400, query=query)
+            self.assertEqual(self.call(name, 200, query="?status=pending").json(), {"count": 0})
+        self.refuse("searchDevices", 400, "", {"status": 1}, {"id": [1]})
+        self.call("searchDevices", 400, {}, query="?page=abc")
+        self.call("searchDevices", 400, {}, query="?page=%zz")
+        self.call("searchDevices", 415, {}, headers={"Content-Type": "application/json; charset=utf-8"})
+        self.assertEqual(self.call("searchDevices", 200, {"status": "unknown"}).json(), [])
+
+    def preauthorization(self):
+        board = Board(self.path("board1.pem"), "ed25519", mac="02:00:00:00:00:01")
+        identity, key = {"identity_data": board.identity}, {"pubkey": board.pubkey}
+        self.refuse("preauthorizeDevice", 400, "", {}, identity, key, {**identity, "pubkey": "x"},
+                    {**identity, "pubkey": Board.foreign("X25519")})
+        self.call("preauthorizeDevice", 201, {**identity, **key})
+        self.call("preauthorizeDevice", 409, {**identity, **key})
+        self.call("setTenantLimit", 204, {"limit": 0})
+        self.ask(401, board)
+        self.call("deleteTenantLimit", 204)
+        self.ask(200, board)
+
+    def admission(self):
+        """Of the device that the requests left pending."""
+        device, = self.call("listDevices", 200, query="?status=pending").json()
+        other, = self.call("searchDevices", 200, {"status": ["accepted"]}).json()
+        at = {"id": device["id"], "aid": device["auth_sets"][0]["id"]}
+        self.assertEqual(self.call("getDevice", 200, path=at).json(), device)
+        self.call("getDevice", 404)
+        self.assertEqual(self.call("getAuthSetStatus", 200, path=at).json(), {"status": "pending"})
+        self.call("getAuthSetStatus", 404)
+        self.refuse("setAuthSetStatus", 400, "", {"status": "preauthorized"}, path=at)
+        self.call("setAuthSetStatus", 400, {"status": "accepted"}, path={**at, "id": other["id"]})
+        self.call("setAuthSetStatus", 404, {"status": "accepted"})
+        self.call("setTenantLimit", 204, {"limit": 1})
+        self.call("setAuthSetStatus", 422, {"status": "accepted"}, path=at)
+        self.call("deleteTenantLimit", 204)
+        for status in ("accepted", "rejected", "pending"):
+            self.call("setAuthSetStatus", 204, {"status": status}, path=at)
+        key = Board(self.path("board2.pem"), "es256", **device["identity_data"])
+        self.call("preauthorizeDevice", 201, {"identity_data": key.identity, "pubkey": key.pubkey, "force": True})
+        preauthorized = self.call("getDevice", 200, path=at).json()["auth_sets"][1]
+        self.call("setAuthSetStatus", 400, {"status": "accepted"}, path={**at, "aid": preauthorized["id"]})
+        self.call("deleteAuthSet", 204, path=at)
+        self.call("deleteAuthSet", 404, path=at)
+        self.call("decommissionDevice", 204, path=at)
+        self.call("decommissionDevice", 404, path=at)
+
+    def device_tokens(self):
+        board = Board(self.path("board1.pem"), "ed25519", mac="02:00:00:00:00:01")
+        token = self.ask(200, board).text
+        for name in ("verifyDevice", "verifyDeviceByPost"):
+            self.call(name, 200, headers={"Authorization": "Bearer " + token})
+        self.call("verifyDevice", 200, headers={"Authorization": "", "Cookie": "JWT=" + token})
+        jti = json.loads(base64.urlsafe_b64decode(token.split(".")[1] + "=="))["jti"]
+        self.call("revokeDeviceToken", 204, path={"jti": jti})
+        self.call("revokeDeviceToken", 404, path={"jti": jti})
+        for authorization in (token, self.token):
+            self.call("verifyDeviceByPost", 401, headers={"Authorization": "Bearer " + authorization})
+        bad = ["a.b", "a.!.c", "a." + segment(b'{"exp":"x"}') + ".c", "a." + segment(b"{}") + ".c"]
+        for authorization in ["", "Bearer", "Basic abc", *("Bearer " + text for text in bad)]:
+            reply = self.call("verifyDevice", 401, headers={"Authorization": authorization})
+            self.assertIn("error", reply.json())
+        self.call("revokeDeviceTokens", 400)
+        self.call("revokeDeviceTokens", 400, query="?tenant_id=%zz")
+        self.call("revokeDeviceTokens", 204, query="?tenant_id=acme&device_id=x")
+
+    def device_limits(self):
+        for name in ("getLimit", "getTenantLimit", "deleteTenantLimit"):
+            self.call(name, 400, path={"name": "devices"})
+        self.call("setTenantLimit", 400, {"limit": 1}, path={"name": "devices"})
+        self.refuse("setTenantLimit", 400, "", {"limit": "1"})
+        self.call("setTenantLimit", 204, {"limit": 7}, path={"tid": "acme"})
+        self.assertEqual(self.call("getTenantLimit", 200, path={"tid": "acme"}).json(), {"limit": 7})
+        self.assertEqual(self.call("getLimit", 200).json(), {"limit": -1})
+
+    def tenant_devices(self):
+        self.call("createDeviceTenant", 201, {"tenant_id": "acme"})
+        device, = self.call("listTenantDevices", 200).json()
+        self.call("getTenantDeviceStatus", 404)
+        self.assertEqual(self.call("getTenantDeviceStatus", 200, path=device).json(), {"status": "accepted"})
+        self.refuse("updateTenantDevice", 400, "", {"provisioned": "x"}, path=device)
+        self.call("updateTenantDevice", 204, {"provisioned": True}, path=device)
+        self.call("updateTenantDevice", 404, {"provisioned": True})
+        self.call("deleteTenantDevice", 404, path={**device, "tid": "acme"})
+        self.call("deleteTenantDevice", 204, path=device)
+
     def operations(self):
+        self.call("deviceAlive", 204)
+        self.call("deviceHealth", 204)
+        self.assertEqual(self.call("deviceHealth", 200, query="?detail=1").json()["status"], "ok")
         self.call("alive", 204)
         self.call("health", 204)
         self.assertEqual(self.call("health", 200, query="?detail=1").json()["status"], "ok")
@@ -226,7 +339,7 @@ class OpenApi(Case):
         for name, op in self.doc.operations.items():
             with self.subTest(name):
                 address = self.server.internal if op.is_internal else self.server.public
-                path = op.path.format(id="me", userid=NOBODY)
+                path = op.path.format(**{**IDS, "tid": "acme"})
                 methods = {o.method for o in self.doc.operations.values() if o.path == op.path}
 
                 reply = request(address, op.method, path + "/?a=b")
@@ -234,13 +347,13 @@ class OpenApi(Case):
                 self.doc.check_reply(reply, self.doc.any_path["redirect"])
                 self.assertEqual(reply.headers["Location"], path + "?a=b")
 
-                reply = request(address, "PATCH", path)
+                reply = request(address, "PATCH" if "PUT" in methods else "PUT", path)
                 self.assertEqual(reply.status, 405)
                 self.doc.check_reply(reply, self.doc.any_path["method-not-allowed"])
                 self.assertEqual(set(reply.headers["Allow"].split(", ")), methods)
 
                 reply = request(address, "OPTIONS", path)
-                if op.path.startswith("/api/management/"):
+                if op.path.startswith(("/api/management/", "/api/devices/")):
                     self.assertEqual(reply.status, 200)
                     self.doc.check_reply(reply, self.doc.any_path["options"])
                     self.assertEqual(set(reply.headers.get_all("Allow")), methods)

@@ -110,6 +110,7 @@ static struct {
     struct issued token[KNOWN_MAX];
     size_t tokens;
     int64_t now_ms;
+    int touched; /* the tenant of the last step */
 } world;
 
 static void begin(int engine)
@@ -228,7 +229,7 @@ static void keep_token(int tenant, char **text)
 
 static enum err do_ask(const struct step *step, char why[WHY_SIZE])
 {
-    int tenant = (int)(step->pick[0] % 8 == 0);
+    int tenant = world.touched = step->pick[0] % 8 == 0;
     int identity = (int)(step->pick[1] % FLEET_MODEL_IDENTITIES);
     int key = (int)(step->pick[2] % FLEET_MODEL_KEYS);
     AUTO(mem_wipe) char *token = NULL;
@@ -246,7 +247,7 @@ static enum err do_ask(const struct step *step, char why[WHY_SIZE])
 
 static enum err do_preauthorize(const struct step *step, char why[WHY_SIZE])
 {
-    int tenant = (int)(step->pick[0] % 8 == 0);
+    int tenant = world.touched = step->pick[0] % 8 == 0;
     int identity = (int)(step->pick[1] % FLEET_MODEL_IDENTITIES);
     int key = (int)(step->pick[2] % FLEET_MODEL_KEYS);
     bool force = step->pick[3] % 4 != 0;
@@ -272,7 +273,7 @@ static enum err do_to_set(const struct step *step, char why[WHY_SIZE])
 {
     static const enum device_status wanted[] = {DEVICE_ACCEPTED, DEVICE_REJECTED, DEVICE_PENDING, DEVICE_ACCEPTED};
     const struct known to = target(step, world.set, world.sets);
-    const char *tenant = tenants[to.tenant];
+    const char *tenant = tenants[world.touched = to.tenant];
     if (step->kind == REVOKE)
         return same(device_admit_revoke(&fleet, tenant, to.set_id),
                     fleet_model_revoke(&world.model, to.tenant, to.set_id), why);
@@ -287,7 +288,7 @@ static enum err do_to_set(const struct step *step, char why[WHY_SIZE])
 static enum err do_to_device(const struct step *step, char why[WHY_SIZE])
 {
     const struct known to = target(step, world.device, world.devices);
-    const char *tenant = tenants[to.tenant];
+    const char *tenant = tenants[world.touched = to.tenant];
     bool flag = step->pick[3] % 2 == 0;
     if (step->kind == DECOMMISSION)
         return same(device_admit_decommission(&fleet, tenant, to.device_id, "r"),
@@ -306,7 +307,7 @@ static enum err do_to_device(const struct step *step, char why[WHY_SIZE])
 static enum err do_to_limit(const struct step *step, char why[WHY_SIZE])
 {
     static const int64_t values[] = {-5, -1, 0, 1, 1, 2, 2, 3};
-    int tenant = (int)(step->pick[0] % 8 == 0);
+    int tenant = world.touched = step->pick[0] % 8 == 0;
     int64_t value = values[step->pick[1] % (sizeof values / sizeof *values)];
     int64_t got = 0;
     world.model.limit[tenant] = step->kind == SET_LIMIT ? value : DEVICE_LIMIT_NONE;
@@ -464,11 +465,12 @@ static enum err compare_tokens(char why[WHY_SIZE])
     return ERR_OK;
 }
 
-static enum err step_and_compare(const struct step *step, char why[WHY_SIZE])
+static enum err step_and_compare(const struct step *step, bool all, char why[WHY_SIZE])
 {
     TRY(do_step(step, why));
     for (int i = 0; i < FLEET_MODEL_TENANTS; i++)
-        TRY(compare_devices(i, why));
+        if (i == world.touched || all)
+            TRY(compare_devices(i, why));
     return compare_tokens(why);
 }
 
@@ -477,7 +479,7 @@ static size_t run(const struct step *step, size_t n, char why[WHY_SIZE])
 {
     start_over();
     for (size_t i = 0; i < n; i++)
-        if (step_and_compare(&step[i], why) != ERR_OK)
+        if (step_and_compare(&step[i], i % 8 == 0, why) != ERR_OK)
             return i + 1;
     return 0;
 }

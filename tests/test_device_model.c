@@ -227,46 +227,51 @@ static void keep_token(int tenant, char **text)
     memcpy(token->jti, checked.claims.jti, sizeof token->jti);
 }
 
+/* Somebody of the few that there are; the texts stand for their hashes, too. */
+struct asker {
+    int tenant;
+    int identity;
+    int key;
+    struct device_identity is;
+};
+
+static struct asker asker_of(const struct step *step)
+{
+    struct asker asker = {.tenant = world.touched = step->pick[0] % 8 == 0,
+                          .identity = (int)(step->pick[1] % FLEET_MODEL_IDENTITIES),
+                          .key = (int)(step->pick[2] % FLEET_MODEL_KEYS)};
+    asker.is = (struct device_identity){.tenant = tenants[asker.tenant],
+                                        .id_data = identities[asker.identity],
+                                        .pubkey = keys[asker.key]};
+    snprintf(asker.is.id_hash, sizeof asker.is.id_hash, "%s", asker.is.id_data);
+    snprintf(asker.is.key_hash, sizeof asker.is.key_hash, "%s", asker.is.pubkey);
+    return asker;
+}
+
 static enum err do_ask(const struct step *step, char why[WHY_SIZE])
 {
-    int tenant = world.touched = step->pick[0] % 8 == 0;
-    int identity = (int)(step->pick[1] % FLEET_MODEL_IDENTITIES);
-    int key = (int)(step->pick[2] % FLEET_MODEL_KEYS);
+    const struct asker asker = asker_of(step);
     AUTO(mem_wipe) char *token = NULL;
-    const struct device_request request = {.tenant = tenants[tenant],
-                                           .id_data = identities[identity],
-                                           .id_hash = identities[identity],
-                                           .pubkey = keys[key],
-                                           .key_hash = keys[key],
-                                           .request_id = "r"};
-    enum err got = device_enrol(&fleet, &request, &fleet.plan, &token);
+    enum err got = device_enrol(&fleet, &asker.is, &fleet.plan, "r", &token);
     if (got == ERR_OK)
-        keep_token(tenant, &token);
-    return same(got, fleet_model_ask(&world.model, tenant, identity, key), why);
+        keep_token(asker.tenant, &token);
+    return same(got, fleet_model_ask(&world.model, asker.tenant, asker.identity, asker.key), why);
 }
 
 static enum err do_preauthorize(const struct step *step, char why[WHY_SIZE])
 {
-    int tenant = world.touched = step->pick[0] % 8 == 0;
-    int identity = (int)(step->pick[1] % FLEET_MODEL_IDENTITIES);
-    int key = (int)(step->pick[2] % FLEET_MODEL_KEYS);
+    const struct asker asker = asker_of(step);
     bool force = step->pick[3] % 4 != 0;
     AUTO(mem_free) char *id = NULL;
     AUTO(device_free) struct device *conflict = NULL;
-    const struct device_preauth preauth = {.tenant = tenants[tenant],
-                                           .id_data = identities[identity],
-                                           .id_hash = identities[identity],
-                                           .pubkey = keys[key],
-                                           .key_hash = keys[key],
-                                           .force = force};
-    enum err got = device_admit_preauthorize(&fleet, &preauth, "r", &id, &conflict);
-    const struct fleet_model_device *device = &world.model.device[tenant][identity];
+    enum err got = device_admit_preauthorize(&fleet, &asker.is, force, "r", &id, &conflict);
+    const struct fleet_model_device *device = &world.model.device[asker.tenant][asker.identity];
     const char *seen = got == ERR_OK ? id : conflict != NULL ? conflict->id : "";
     if (device->is_there && strcmp(device->id, seen) != 0) {
         snprintf(why, WHY_SIZE, "named %s, not %s", seen, device->id);
         return ERR_INVALID;
     }
-    return same(got, fleet_model_preauthorize(&world.model, tenant, identity, key, force), why);
+    return same(got, fleet_model_preauthorize(&world.model, asker.tenant, asker.identity, asker.key, force), why);
 }
 
 static enum err do_to_set(const struct step *step, char why[WHY_SIZE])

@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "lib/auto.h"
+#include "lib/batch.h"
 #include "lib/clock.h"
 #include "lib/db_engine.h"
 #include "lib/log.h"
@@ -17,6 +18,7 @@
 #include "lib/rand.h"
 
 METRICS_COUNTER(statements, "mintd_db_statements_total", "", "Statements given to the database.");
+METRICS_COUNTER(commits, "mintd_db_commits_total", "", "Transactions committed; on SQLite several writes share one.");
 
 struct pool {
     const struct db_engine *engine;
@@ -27,10 +29,11 @@ struct pool {
     pthread_cond_t ended; /* a transaction */
     size_t open;          /* connections, in use or idle */
     struct db_conn *idle;
-    size_t in_tx;      /* transactions that run */
-    size_t want_alone; /* transactions that wait until no other runs */
-    bool alone;        /* the one that runs wants no other beside it */
-    bool down;         /* the last attempt to connect failed, and that is in the log */
+    size_t in_tx;        /* transactions that run */
+    size_t want_alone;   /* transactions that wait until no other runs */
+    bool alone;          /* the one that runs wants no other beside it */
+    bool down;           /* the last attempt to connect failed, and that is in the log */
+    struct batch writes; /* where one writer is all there is: those who wait for their turn */
 };
 
 struct db {
@@ -76,6 +79,7 @@ static struct pool *pool_new(const struct db_engine *engine, const char *url, si
     pthread_cond_init(&pool->ended, &attr);
     pthread_condattr_destroy(&attr);
     pthread_mutex_init(&pool->lock, NULL);
+    batch_init(&pool->writes);
     return pool;
 }
 
@@ -220,6 +224,7 @@ void db_free(struct db **db)
         pool->idle = conn->next;
         pool->engine->close(&conn);
     }
+    batch_release(&pool->writes);
     pthread_mutex_destroy(&pool->lock);
     pthread_cond_destroy(&pool->freed);
     pthread_cond_destroy(&pool->ended);
@@ -272,14 +277,15 @@ enum err db_query(struct db *db, const char *sql, const struct db_arg *args, str
     return ERR_OK;
 }
 
-enum err db_exec(struct db *db, const char *sql, const struct db_arg *args, int64_t *changed)
-{
-    return run(db, &(struct job){.sql = sql, .args = args, .changed = changed});
-}
-
 enum err db_script(struct db *db, const char *sql)
 {
     return run(db, &(struct job){.sql = sql, .is_script = true});
+}
+
+static enum err commit(struct pool *pool, struct db_conn *conn)
+{
+    metrics_add(&commits, 1);
+    return pool->engine->commit(conn);
 }
 
 /* fn and the commit, in a transaction that has begun. */
@@ -289,13 +295,126 @@ static enum err finish(struct db *tx, enum err (*fn)(struct db *tx, void *arg), 
     if (e == ERR_OK || tx->failed == ERR_DB_RETRY)
         e = tx->failed;
     if (e == ERR_OK)
-        return tx->pool->engine->commit(tx->conn);
+        return commit(tx->pool, tx->conn);
     tx->pool->engine->rollback(tx->conn);
     return e;
 }
 
+/* Somebody's transaction, or single statement, among those that commit together. */
+struct write {
+    struct batch_member member;
+    enum err (*fn)(struct db *tx, void *arg);
+    void *arg;
+    bool is_statement; /* which is a transaction of its own */
+    bool is_undone;    /* because of somebody else's failure */
+    enum err result;
+};
+
+/* Alone, nothing is between it and its commit. */
+static void write_one(struct pool *pool, struct db_conn *conn, struct write *write)
+{
+    struct db tx = {.pool = pool, .conn = conn};
+    if (write->is_statement) {
+        write->result = write->fn(&tx, write->arg);
+        return;
+    }
+    write->result = pool->engine->begin(conn);
+    if (write->result == ERR_OK)
+        write->result = finish(&tx, write->fn, write->arg);
+}
+
+/* Each in a savepoint, so that it can fail by itself. */
+static void write_part(struct pool *pool, struct db_conn *conn, struct write *write)
+{
+    struct db tx = {.pool = pool, .conn = conn};
+    write->result = pool->engine->run(conn, "SAVEPOINT part", DB_ARGS(), NULL, NULL);
+    if (write->result != ERR_OK)
+        return;
+    enum err e = write->fn(&tx, write->arg);
+    if (e == ERR_OK || tx.failed == ERR_DB_RETRY)
+        e = tx.failed;
+    if (e != ERR_OK && pool->engine->is_open(conn))
+        (void)!pool->engine->run(conn, "ROLLBACK TO part", DB_ARGS(), NULL, NULL);
+    if (pool->engine->is_open(conn)) {
+        enum err released = pool->engine->run(conn, "RELEASE part", DB_ARGS(), NULL, NULL);
+        e = e == ERR_OK ? released : e;
+    }
+    write->result = e;
+}
+
+/* What was done for the others is undone: they may try again. */
+static void spoil(struct batch_member *const *members, size_t n, enum err e)
+{
+    for (size_t i = 0; i < n; i++) {
+        struct write *write = (struct write *)members[i];
+        if (write->result != ERR_OK || e == ERR_OK)
+            continue;
+        write->result = e;
+        write->is_undone = e == ERR_DB_RETRY;
+    }
+}
+
+static void write_all(struct pool *pool, struct db_conn *conn, struct batch_member *const *members, size_t n)
+{
+    enum err e = pool->engine->begin(conn);
+    spoil(members, n, e);
+    for (size_t i = 0; e == ERR_OK && i < n; i++) {
+        write_part(pool, conn, (struct write *)members[i]);
+        if (!pool->engine->is_open(conn))
+            e = ERR_DB_RETRY;
+    }
+    if (e == ERR_OK)
+        e = commit(pool, conn);
+    spoil(members, n, e);
+}
+
+static void serve_writes(struct batch_member *const *members, size_t n, void *arg)
+{
+    struct pool *pool = arg;
+    struct db_conn *conn = NULL;
+    enum err e = pool_get(pool, &conn);
+    spoil(members, n, e);
+    if (e != ERR_OK)
+        return;
+    if (n == 1)
+        write_one(pool, conn, (struct write *)members[0]);
+    else
+        write_all(pool, conn, members, n);
+    pool_put(pool, conn);
+}
+
+/* A transaction on an engine with one writer. */
+static enum err write_together(struct pool *pool, bool is_statement, enum err (*fn)(struct db *tx, void *arg),
+                               void *arg)
+{
+    struct write write = {.fn = fn, .arg = arg, .is_statement = is_statement};
+    bool was_served;
+    int left = max_attempts;
+    do {
+        write.result = ERR_OK;
+        write.is_undone = false;
+        was_served = batch_run(&pool->writes, &write.member, db_limits.wait, serve_writes, pool);
+    } while (was_served && write.is_undone && --left > 0);
+    return was_served ? write.result : ERR_DB_RETRY;
+}
+
+static enum err run_job(struct db *tx, void *arg)
+{
+    return run(tx, arg);
+}
+
+enum err db_exec(struct db *db, const char *sql, const struct db_arg *args, int64_t *changed)
+{
+    struct job job = {.sql = sql, .args = args, .changed = changed};
+    if (db->conn == NULL && db->pool->engine->one_writer)
+        return write_together(db->pool, true, run_job, &job);
+    return run(db, &job);
+}
+
 static enum err attempt(struct pool *pool, bool alone, enum err (*fn)(struct db *tx, void *arg), void *arg)
 {
+    if (pool->engine->one_writer)
+        return write_together(pool, false, fn, arg);
     struct db tx = {.pool = pool};
     TRY(tx_enter(pool, alone));
     enum err e = pool_get(pool, &tx.conn);
@@ -325,11 +444,10 @@ enum err db_tx(struct db *db, enum err (*fn)(struct db *tx, void *arg), void *ar
         return ERR_INTERNAL;
     }
     int64_t limit = clock_mono_ns() + (int64_t)db_limits.wait * 1000000;
-    bool one_writer = db->pool->engine->one_writer;
-    enum err e = attempt(db->pool, one_writer, fn, arg);
+    enum err e = attempt(db->pool, false, fn, arg);
     for (int i = 1; e == ERR_DB_RETRY && i < max_attempts && clock_mono_ns() < limit; i++) {
         pause_before(i);
-        e = attempt(db->pool, one_writer || i + 1 >= lonely_attempt, fn, arg);
+        e = attempt(db->pool, i + 1 >= lonely_attempt, fn, arg);
     }
     if (e == ERR_DB_RETRY)
         log_warn("a transaction was given up after repeated collisions", LOG_STR("engine", db_engine(db)));
@@ -338,5 +456,5 @@ enum err db_tx(struct db *db, enum err (*fn)(struct db *tx, void *arg), void *ar
 
 enum err db_ping(struct db *db)
 {
-    return db_exec(db, "SELECT 1", DB_ARGS(), NULL) == ERR_OK ? ERR_OK : ERR_DB_UNREACHABLE;
+    return run(db, &(struct job){.sql = "SELECT 1", .args = DB_ARGS()}) == ERR_OK ? ERR_OK : ERR_DB_UNREACHABLE;
 }

@@ -22,7 +22,7 @@ struct db_conn {
 
 struct db_engine {
     const char *name;
-    bool one_writer; /* transactions of this process wait in line for each other instead of colliding */
+    bool one_writer; /* writes of this process wait in line for each other, and commit together */
 
     /* As db_open(), for one connection. */
     enum err (*open)(const char *url, char *why, size_t why_size, struct db_conn **out);
@@ -42,6 +42,9 @@ struct db_engine {
     enum err (*begin)(struct db_conn *conn);
     enum err (*commit)(struct db_conn *conn);
     void (*rollback)(struct db_conn *conn);
+
+    /* Whether the transaction is still there: some errors end it. Only of engines with one writer. */
+    bool (*is_open)(struct db_conn *conn);
 };
 
 extern const struct db_engine db_sqlite_engine;

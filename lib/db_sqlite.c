@@ -200,6 +200,11 @@ static enum err commit(struct db_conn *conn)
     return e;
 }
 
+static bool is_open(struct db_conn *conn)
+{
+    return !sqlite3_get_autocommit(sqlite_of(conn)->handle);
+}
+
 static bool is_alive(struct db_conn *conn)
 {
     return !conn->lost;
@@ -332,4 +337,5 @@ const struct db_engine db_sqlite_engine = {
     .begin = begin,
     .commit = commit,
     .rollback = rollback,
+    .is_open = is_open,
 };

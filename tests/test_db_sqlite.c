@@ -2,7 +2,12 @@
 #define _GNU_SOURCE
 #include <check.h>
 #include <pthread.h>
+#include <sched.h>
+#include <semaphore.h>
+#include <stdatomic.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -12,6 +17,7 @@
 #include "lib/db.h"
 #include "lib/db_engine.h"
 #include "lib/mem.h"
+#include "lib/metrics.h"
 #include "tests/support.h"
 
 static struct db *open_file(const char *path, size_t size)
@@ -44,6 +50,21 @@ static void check_settings(struct db *db)
     check_setting(db, "PRAGMA synchronous", "2");
     check_setting(db, "PRAGMA foreign_keys", "1");
     check_setting(db, "PRAGMA busy_timeout", "5000");
+}
+
+static int64_t counter(const char *name)
+{
+    char *text = NULL;
+    size_t len = 0;
+    FILE *out = open_memstream(&text, &len);
+    metrics_write(out);
+    fclose(out);
+    AUTO(mem_free) char *needle = mem_printf("\n%s ", name);
+    const char *line = strstr(text, needle);
+    ck_assert_ptr_nonnull(line);
+    int64_t value = strtoll(line + strlen(needle), NULL, 10);
+    free(text);
+    return value;
 }
 
 struct both {
@@ -240,6 +261,150 @@ START_TEST(a_quoted_name_is_never_a_text)
 }
 END_TEST
 
+/* A transaction that stays open until it is let go, so that others wait in line behind it. */
+struct gate {
+    struct db *db;
+    sem_t entered;
+    sem_t go;
+};
+
+static enum err stay(struct db *tx, void *arg)
+{
+    struct gate *gate = arg;
+    TRY(db_exec(tx, "INSERT INTO t (id) VALUES ('gate')", DB_ARGS(), NULL));
+    sem_post(&gate->entered);
+    while (sem_wait(&gate->go) != 0)
+        continue;
+    return ERR_OK;
+}
+
+static void *hold(void *arg)
+{
+    ck_ok(db_tx(((struct gate *)arg)->db, stay, arg));
+    return NULL;
+}
+
+/* Somebody who waits in line: a row, and what else its transaction does. */
+struct writer {
+    struct db *db;
+    const char *id;
+    const char *then; /* NULL: nothing */
+    enum err own;     /* what fn returns in the end */
+    pthread_t thread;
+    _Atomic pid_t tid;
+    int runs;
+    enum err got;
+};
+
+static enum err write_row(struct db *tx, void *arg)
+{
+    struct writer *writer = arg;
+    writer->runs++;
+    TRY(db_exec(tx, "INSERT INTO t (id) VALUES ($1)", DB_ARGS(db_text(writer->id)), NULL));
+    if (writer->then != NULL)
+        TRY(db_exec(tx, writer->then, DB_ARGS(), NULL));
+    return writer->own;
+}
+
+static void *write_in_line(void *arg)
+{
+    struct writer *writer = arg;
+    writer->tid = gettid();
+    writer->got = db_tx(writer->db, write_row, writer);
+    return NULL;
+}
+
+static bool is_asleep(pid_t tid)
+{
+    AUTO(mem_free) char *path = mem_printf("/proc/self/task/%d/stat", (int)tid);
+    char text[512] = "";
+    FILE *file = fopen(path, "re");
+    bool is_read = file != NULL && fgets(text, sizeof text, file) != NULL;
+    if (file != NULL)
+        fclose(file);
+    return is_read && strstr(text, ") S ") != NULL;
+}
+
+/* Let them all wait behind an open transaction, then go; returns how many commits that took, the gate's among them. */
+static int64_t run_in_line(struct db *db, struct writer *writers, size_t n)
+{
+    struct gate gate = {.db = db};
+    sem_init(&gate.entered, 0, 0);
+    sem_init(&gate.go, 0, 0);
+    int64_t before = counter("mintd_db_commits_total");
+    pthread_t holder;
+    ck_assert_int_eq(pthread_create(&holder, NULL, hold, &gate), 0);
+    sem_wait(&gate.entered);
+    for (size_t i = 0; i < n; i++) {
+        writers[i].db = db;
+        ck_assert_int_eq(pthread_create(&writers[i].thread, NULL, write_in_line, &writers[i]), 0);
+        while (writers[i].tid == 0 || !is_asleep(writers[i].tid))
+            sched_yield();
+    }
+    sem_post(&gate.go);
+    pthread_join(holder, NULL);
+    for (size_t i = 0; i < n; i++)
+        pthread_join(writers[i].thread, NULL);
+    sem_destroy(&gate.entered);
+    sem_destroy(&gate.go);
+    return counter("mintd_db_commits_total") - before;
+}
+
+static bool has_row(struct db *db, const char *id)
+{
+    AUTO(db_rows_free) struct db_rows *rows = NULL;
+    ck_ok(db_query(db, "SELECT 1 FROM t WHERE id = $1", DB_ARGS(db_text(id)), &rows));
+    return db_rows_count(rows) == 1;
+}
+
+START_TEST(writes_that_wait_commit_together)
+{
+    AUTO(mem_free) char *path = support_path(support_dir(), "a.db");
+    AUTO(db_free) struct db *db = open_table(path);
+    struct writer writers[] = {{.id = "a"}, {.id = "b"}, {.id = "c"}, {.id = "d"}};
+    ck_assert_int_eq(run_in_line(db, writers, 4), 2);
+    for (size_t i = 0; i < 4; i++) {
+        ck_ok(writers[i].got);
+        ck_assert_int_eq(writers[i].runs, 1);
+        ck_assert(has_row(db, writers[i].id));
+    }
+}
+END_TEST
+
+START_TEST(a_bad_write_among_others_fails_alone)
+{
+    AUTO(mem_free) char *path = support_path(support_dir(), "a.db");
+    AUTO(db_free) struct db *db = open_table(path);
+    support_log_capture();
+    struct writer writers[] = {{.id = "a"},
+                               {.id = "b", .own = ERR_EMAIL_TAKEN},
+                               {.id = "c"},
+                               {.id = "d", .then = "DELETE FROM missing"}};
+    ck_assert_int_eq(run_in_line(db, writers, 4), 2);
+    ck_ok(writers[0].got);
+    ck_err(writers[1].got, ERR_EMAIL_TAKEN);
+    ck_ok(writers[2].got);
+    ck_err(writers[3].got, ERR_SCHEMA_OLD);
+    ck_assert(has_row(db, "a") && !has_row(db, "b") && has_row(db, "c") && !has_row(db, "d"));
+}
+END_TEST
+
+/* Some errors, of a disk for one, end the transaction that all of them are in. */
+START_TEST(what_somebody_elses_failure_undid_is_done_again)
+{
+    AUTO(mem_free) char *path = support_path(support_dir(), "a.db");
+    AUTO(db_free) struct db *db = open_table(path);
+    support_log_capture();
+    struct writer writers[] = {{.id = "a"}, {.id = "b", .then = "ROLLBACK", .own = ERR_DB}, {.id = "c"}};
+    run_in_line(db, writers, 3);
+    ck_ok(writers[0].got);
+    ck_err(writers[1].got, ERR_DB);
+    ck_ok(writers[2].got);
+    ck_assert_int_eq(writers[0].runs, 2);
+    ck_assert(has_row(db, "a") && !has_row(db, "b") && has_row(db, "c"));
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("db_sqlite");
@@ -254,6 +419,9 @@ static Suite *suite(void)
     tcase_add_test(tc, waiting_for_another_program_is_bounded);
     tcase_add_test(tc, a_full_database_is_an_error_and_recovers);
     tcase_add_test(tc, a_quoted_name_is_never_a_text);
+    tcase_add_test(tc, writes_that_wait_commit_together);
+    tcase_add_test(tc, a_bad_write_among_others_fails_alone);
+    tcase_add_test(tc, what_somebody_elses_failure_undid_is_done_again);
     suite_add_tcase(s, tc);
     return s;
 }

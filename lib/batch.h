@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef LIB_BATCH_H
+#define LIB_BATCH_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+/*
+ * Work that is cheaper together: threads that come while one of them works wait in line, and the first of the line then
+ * does the work of all who came meanwhile. A thread that comes alone works at once.
+ */
+
+/* How many are served together at most. */
+#define BATCH_MAX 64
+
+/* One who waits: the first member of a caller's own struct, on its stack. */
+struct batch_member {
+    struct batch_member *next;
+    pthread_cond_t wake;
+    bool is_taken; /* somebody works for it */
+    bool is_done;
+};
+
+struct batch {
+    pthread_mutex_t lock;
+    struct batch_member *first;
+    struct batch_member *last;
+    bool is_busy;
+};
+
+void batch_init(struct batch *batch);
+void batch_release(struct batch *batch);
+
+/*
+ * Wait in line and be served, or serve those who wait: serve() does the work of n members, in their order, on the
+ * thread of one of them, while the others sleep.
+ *   wait_ms  how long the member stays in line
+ * false: nobody served it in that time, and nobody will
+ */
+bool batch_run(struct batch *batch, struct batch_member *member, int wait_ms,
+               void (*serve)(struct batch_member *const *members, size_t n, void *arg), void *arg);
+
+#endif

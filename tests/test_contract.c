@@ -441,6 +441,7 @@ START_TEST(a_login_moves_nothing_but_the_time_of_login)
     clock_set(1770000000000);
     fixture_init(&f, _i);
     AUTO(mem_free) char *first = fixture_login(&f);
+    ck_assert_ptr_nonnull(first);
     clock_set(1770000060250);
     AUTO(mem_free) char *bearer = fixture_login(&f);
     AUTO(fixture_free) struct call *c = fixture_get(&f, ME, bearer, 200);

@@ -155,16 +155,6 @@ static void nets_free(struct net **nets)
     *nets = NULL;
 }
 
-/* The device service on the keys of the other one, with the original's defaults. */
-static struct issuer *device_issuer(const struct config *config, struct db *db, struct keyring *ring)
-{
-    const struct issuer_config rules = {.kind = ISSUER_DEVICES,
-                                        .iss = "Mender",
-                                        .lifetime_s = 604800,
-                                        .cache_entries = (size_t)config->token_cache_entries};
-    return issuer_new(&rules, db, ring);
-}
-
 static json_t *addons(void)
 {
     return json_pack("[{s:s, s:b}, {s:s, s:b}, {s:s, s:b}]", "name", "configure", "enabled", 1, "name", "troubleshoot",
@@ -183,8 +173,12 @@ static enum cmd_exit serve(const struct cmd *cmd, const sigset_t *signals, struc
         return CMD_KEYS;
     size_t proxies_n = 0;
     AUTO(nets_free) struct net *proxies = config_proxies(config, &proxies_n);
-    AUTO(issuer_free) struct issuer *devices = device_issuer(config, db, ring);
-    AUTO(pubkey_cache_free) struct pubkey_cache *device_keys = pubkey_cache_new(4096, 1024);
+    struct issuer_config device_rules;
+    config_issuer(config, ROLE_DEVICEAUTH, &device_rules);
+    AUTO(issuer_free) struct issuer *devices = issuer_new(&device_rules, db, ring);
+    AUTO(pubkey_cache_free)
+    struct pubkey_cache *device_keys =
+        pubkey_cache_new((size_t)config->device_key_cache_entries, (int)config->min_device_rsa_bits);
     AUTO(json_release) json_t *plan_addons = addons();
     const struct fleet fleet = {.db = db, .tokens = devices, .plan = {.plan = "enterprise", .addons = plan_addons}};
     struct service service = {

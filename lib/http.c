@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "lib/auto.h"
+#include "lib/clock.h"
 #include "lib/mem.h"
 
 /* What arrives of a reply. */
@@ -74,6 +75,22 @@ static size_t take(char *data, size_t size, size_t n, void *arg)
     return len;
 }
 
+/* Anything but 0 makes libcurl end the transfer. */
+static int is_given_up(void *arg, curl_off_t to_get, curl_off_t got, curl_off_t to_send, curl_off_t sent)
+{
+    (void)to_get, (void)got, (void)to_send, (void)sent;
+    const struct http_request *request = arg;
+    int64_t at_ms = atomic_load(request->give_up_ms);
+    return at_ms != 0 && clock_mono_ms() >= at_ms;
+}
+
+static void set_up_give_up(CURL *curl, const struct http_request *request)
+{
+    curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
+    curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, is_given_up);
+    curl_easy_setopt(curl, CURLOPT_XFERINFODATA, request);
+}
+
 static void set_up(CURL *curl, const struct http_request *request, const struct curl_slist *headers, struct intake *in)
 {
     curl_easy_setopt(curl, CURLOPT_URL, request->url);
@@ -93,6 +110,8 @@ static void set_up(CURL *curl, const struct http_request *request, const struct 
     curl_easy_setopt(curl, CURLOPT_HEADERDATA, in);
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, in);
+    if (request->give_up_ms != NULL)
+        set_up_give_up(curl, request);
 }
 
 static enum err outcome(CURLcode code, const struct intake *in)
@@ -103,7 +122,8 @@ static enum err outcome(CURLcode code, const struct intake *in)
         return ERR_HTTP_TOO_LARGE;
     if (code == CURLE_URL_MALFORMAT)
         return ERR_HTTP_URL;
-    return code == CURLE_OPERATION_TIMEDOUT ? ERR_HTTP_TIMEOUT : ERR_HTTP_UNREACHABLE;
+    bool is_late = code == CURLE_OPERATION_TIMEDOUT || code == CURLE_ABORTED_BY_CALLBACK;
+    return is_late ? ERR_HTTP_TIMEOUT : ERR_HTTP_UNREACHABLE;
 }
 
 /* libcurl would guess http:// for an address without a scheme. */
@@ -146,13 +166,16 @@ enum err http_request(const struct http_request *request, char why[HTTP_WHY_SIZE
     if (e != ERR_OK)
         return e;
     long status = 0;
+    const char *type = NULL;
     curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
-    *out = (struct http_reply){.status = (int)status, .body = MOVE(body), .len = in.len};
+    curl_easy_getinfo(curl, CURLINFO_CONTENT_TYPE, &type);
+    *out = (struct http_reply){.status = (int)status, .type = mem_strdup(type), .body = MOVE(body), .len = in.len};
     return ERR_OK;
 }
 
 void http_release(struct http_reply *reply)
 {
+    mem_free(&reply->type);
     mem_free(&reply->body);
     *reply = (struct http_reply){0};
 }

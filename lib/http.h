@@ -2,6 +2,7 @@
 #ifndef LIB_HTTP_H
 #define LIB_HTTP_H
 
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -9,7 +10,7 @@
 
 /*
  * Calls to other services: one request, one reply, bounded in time and size. Plain HTTP or HTTPS; redirects are replies
- * like any other, proxies of the environment are not used, and nothing but a status and a body comes back. Blocks, so
+ * like any other, proxies of the environment are not used, and nothing but a status, a type and a body comes back. Blocks, so
  * it is for worker threads and commands. Any number of threads may call at the same time.
  */
 struct http_request {
@@ -20,10 +21,14 @@ struct http_request {
     size_t body_len;
     int64_t timeout_ms; /* from the look-up of the name to the last byte */
     size_t reply_max;   /* bytes of the body that are taken; more is an error */
+
+    /* NULL, or a time of clock_mono_ms() at which it is given up, 0 for never; looked at once a second at least */
+    const _Atomic int64_t *give_up_ms;
 };
 
 struct http_reply {
     int status;
+    char *type; /* Content-Type; NULL: none */
     char *body; /* with a NUL behind it */
     size_t len;
 };

@@ -118,13 +118,14 @@ static void refuses(const struct http_request *request, enum err want)
 
 START_TEST(gives_status_and_body)
 {
-    answer_with("HTTP/1.1 201 Created\r\nContent-Length: 5\r\n\r\nhello");
+    answer_with("HTTP/1.1 201 Created\r\nContent-Type: text/x; a=b\r\nContent-Length: 5\r\n\r\nhello");
     struct http_request request = get();
     char why[HTTP_WHY_SIZE] = "";
     AUTO(http_release) struct http_reply reply = {0};
     ck_ok(http_request(&request, why, &reply));
     finish();
     ck_assert_int_eq(reply.status, 201);
+    ck_assert_str_eq(reply.type, "text/x; a=b");
     ck_assert_str_eq(reply.body, "hello");
     ck_assert_uint_eq(reply.len, 5);
     ck_assert_int_eq(strncmp(peer.got, "GET /a/path?q=1 HTTP/1.1\r\n", 26), 0);
@@ -166,6 +167,20 @@ START_TEST(takes_no_body_for_head)
     finish();
     ck_assert_int_eq(reply.status, 200);
     ck_assert_uint_eq(reply.len, 0);
+}
+END_TEST
+
+START_TEST(is_given_up_when_told)
+{
+    answer_with("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n");
+    peer.stays_open = true;
+    _Atomic int64_t give_up_ms = clock_mono_ms() + 10;
+    struct http_request request = get();
+    request.give_up_ms = &give_up_ms;
+    int64_t from_ms = clock_mono_ms();
+    refuses(&request, ERR_HTTP_TIMEOUT);
+    ck_assert_int_lt(clock_mono_ms() - from_ms, PATIENCE_MS / 2);
+    finish();
 }
 END_TEST
 
@@ -285,6 +300,7 @@ static Suite *suite(void)
     tcase_add_test(tc, gives_status_and_body);
     tcase_add_test(tc, sends_method_headers_and_body);
     tcase_add_test(tc, takes_no_body_for_head);
+    tcase_add_test(tc, is_given_up_when_told);
     tcase_add_test(tc, follows_no_redirect);
     tcase_add_test(tc, uses_no_proxy_of_the_environment);
     tcase_add_loop_test(tc, refuses_a_reply_that_is_too_large, 0, 3);

@@ -8,6 +8,7 @@
 #include "api/paging.h"
 #include "api/route.h"
 #include "api/service.h"
+#include "auth/checkin.h"
 #include "auth/device.h"
 #include "auth/device_admit.h"
 #include "lib/auto.h"
@@ -66,6 +67,8 @@ static enum err reply_page(struct call *c, const struct query *query, const stru
     struct device **list = NULL;
     size_t n = 0;
     TRY(device_list(c->service->db, tenant_of(c), filter, paging_offset(&paging), paging.per_page + 1, &list, &n));
+    for (size_t i = 0; i < n; i++)
+        checkin_overlay(c->service->fleet->checkin, list[i]);
     bool has_next = (int64_t)n > paging.per_page;
     char *text = write_list(list, has_next ? (size_t)paging.per_page : n);
     device_list_free(&list, n);
@@ -112,6 +115,7 @@ enum err devices_get(struct call *c)
 {
     AUTO(device_free) struct device *device = NULL;
     TRY(device_get(c->service->db, tenant_of(c), device_of(c), &device));
+    checkin_overlay(c->service->fleet->checkin, device);
     return reply_device(c, 200, device, true);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "api/handlers.h"
 #include "api/service.h"
+#include "auth/checkin.h"
 #include "auth/device_enrol.h"
 #include "auth/devreq.h"
 #include "lib/auto.h"
@@ -29,5 +30,6 @@ enum err enrolments_verify(struct call *c)
     if (e == ERR_UNAUTHORIZED)
         return ERR_NO_DEVICE;
     TRY(e);
+    checkin_note(c->service->fleet->checkin, c->token.claims.sub);
     return call_empty(c, 200);
 }

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "auth/checkin.h"
 #include "auth/device_change.h"
 #include "auth/device_db.h"
 #include "lib/auto.h"
@@ -116,6 +117,7 @@ static enum err issue(const struct fleet *fleet, const struct device_match *set,
         return ERR_DEVICE_UNAUTHORIZED;
     TRY(e);
     metrics_add(&issued, 1);
+    checkin_note(fleet->checkin, set->device_id);
     *token = MOVE(signed_token);
     return ERR_OK;
 }

@@ -33,6 +33,17 @@ static enum err decide(struct decision *decision, enum err (*fn)(struct db *tx, 
     return fleet->outbox != NULL ? outbox_flush(fleet->outbox, decision->device_id) : ERR_OK;
 }
 
+/*
+ * Run what causes no event. A transaction also for one statement: on PostgreSQL it may collide with a device's request,
+ * and is then repeated.
+ */
+static enum err erase(const struct fleet *fleet, enum err (*fn)(struct db *tx, void *arg), struct decision *decision)
+{
+    TRY(db_tx(fleet->db, fn, decision));
+    issuer_revoked(fleet->tokens);
+    return ERR_OK;
+}
+
 static enum err preauthorize_new(struct decision *decision, struct db *tx)
 {
     const struct device_identity *identity = decision->identity;
@@ -199,11 +210,15 @@ enum err device_admit_decommission(const struct fleet *fleet, const char *tenant
     return decide(&decision, decommission);
 }
 
+static enum err delete_device(struct db *tx, void *arg)
+{
+    const struct decision *decision = arg;
+    return device_db_delete(tx, decision->tenant, decision->device_id);
+}
+
 enum err device_admit_delete(const struct fleet *fleet, const char *tenant, const char *device_id)
 {
-    TRY(device_db_delete(fleet->db, tenant, device_id));
-    issuer_revoked(fleet->tokens);
-    return ERR_OK;
+    return erase(fleet, delete_device, &(struct decision){.tenant = tenant, .device_id = device_id});
 }
 
 static enum err set_provisioned(struct db *tx, void *arg)
@@ -225,16 +240,24 @@ enum err device_admit_set_provisioned(const struct fleet *fleet, const char *ten
     return db_tx(fleet->db, set_provisioned, &decision);
 }
 
+static enum err revoke(struct db *tx, void *arg)
+{
+    const struct decision *decision = arg;
+    return device_db_delete_token(tx, decision->tenant, decision->set_id);
+}
+
 enum err device_admit_revoke(const struct fleet *fleet, const char *tenant, const char *jti)
 {
-    TRY(device_db_delete_token(fleet->db, tenant, jti));
-    issuer_revoked(fleet->tokens);
-    return ERR_OK;
+    return erase(fleet, revoke, &(struct decision){.tenant = tenant, .set_id = jti});
+}
+
+static enum err revoke_all(struct db *tx, void *arg)
+{
+    const struct decision *decision = arg;
+    return device_db_delete_tokens(tx, decision->tenant, decision->device_id);
 }
 
 enum err device_admit_revoke_all(const struct fleet *fleet, const char *tenant, const char *device_id)
 {
-    TRY(device_db_delete_tokens(fleet->db, tenant, device_id));
-    issuer_revoked(fleet->tokens);
-    return ERR_OK;
+    return erase(fleet, revoke_all, &(struct decision){.tenant = tenant, .device_id = device_id});
 }

@@ -46,7 +46,10 @@ enum err device_change_add_set(struct db *tx, struct device *device, const char 
     struct auth_set *added = &device->set[device->sets++];
     *added =
         (struct auth_set){.id = new_id(), .pubkey = mem_strdup(pubkey), .status = status, .created_ms = clock_ms()};
-    TRY(device_db_insert_set(tx, device, added, key_hash));
+    bool inserted = false;
+    TRY(device_db_insert_set(tx, device, added, key_hash, &inserted));
+    if (!inserted)
+        return ERR_DB_RETRY;
     *set = added;
     return ERR_OK;
 }

@@ -16,7 +16,7 @@ enum err device_change_check_limit(struct db *tx, const char *tenant);
 enum err device_change_insert(const struct fleet *fleet, struct db *tx, struct device *device, const char *id_hash,
                               const char *request_id);
 
-/* Give the device a new set; *set is borrowed from the device. */
+/* Give the device a new set; *set is borrowed from the device. ERR_DB_RETRY: somebody was faster */
 enum err device_change_add_set(struct db *tx, struct device *device, const char *pubkey, const char *key_hash,
                                enum device_status status, struct auth_set **set);
 

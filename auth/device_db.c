@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "lib/auto.h"
+#include "lib/json.h"
 #include "lib/mem.h"
 
 #define COLUMNS                                                                                                        \
@@ -16,6 +17,13 @@
 #define JOINS                                                                                                          \
     " LEFT JOIN device_check_ins c ON c.device_id = d.id LEFT JOIN auth_sets a ON a.device_id = d.id "                 \
     "ORDER BY d.status, d.id, a.created_ms, a.id"
+
+/* PostgreSQL takes nothing else as text, so no row has it. */
+static bool is_text(const char *s)
+{
+    AUTO(json_release) json_t *text = json_string(s);
+    return text != NULL;
+}
 
 /* A status that no release of this program wrote counts as the weakest. */
 static enum device_status status_of(const char *name)
@@ -73,6 +81,8 @@ static void read_devices(struct db_rows *rows, struct device ***out, size_t *n)
 static enum err load_one(struct db *db, const char *sql, const char *tenant, const char *key, struct device **out)
 {
     AUTO(db_rows_free) struct db_rows *rows = NULL;
+    if (!is_text(tenant) || !is_text(key))
+        return ERR_DEVICE_NOT_FOUND;
     TRY(db_query(db, sql, DB_ARGS(db_text(tenant), db_text(key)), &rows));
     struct device *device = NULL;
     while (db_rows_next(rows)) {
@@ -147,6 +157,11 @@ enum err device_db_list(struct db *db, const char *tenant, const struct device_f
     static const char some[] = "SELECT " COLUMNS "FROM (SELECT * FROM devices WHERE tenant_id = $1 "
                                "AND status IN ($4, $5, $6, $7, $8) ORDER BY status, id LIMIT $2 OFFSET $3) d" JOINS;
     AUTO(db_rows_free) struct db_rows *rows = NULL;
+    if (!is_text(tenant)) {
+        *out = NULL;
+        *n = 0;
+        return ERR_OK;
+    }
     if (is_every_status(filter))
         TRY(db_query(db, all, DB_ARGS(db_text(tenant), db_int(limit), db_int(skip)), &rows));
     else
@@ -163,6 +178,10 @@ enum err device_db_count(struct db *db, const char *tenant, enum device_status s
 {
     static const char sql[] = "SELECT COUNT(*) FROM devices WHERE tenant_id = $1 AND status = $2";
     AUTO(db_rows_free) struct db_rows *rows = NULL;
+    if (!is_text(tenant)) {
+        *count = 0;
+        return ERR_OK;
+    }
     TRY(db_query(db, sql, DB_ARGS(db_text(tenant), db_text(device_status_name(status))), &rows));
     *count = db_rows_next(rows) ? db_rows_int(rows, 0) : 0;
     return ERR_OK;
@@ -198,19 +217,24 @@ enum err device_db_delete(struct db *db, const char *tenant, const char *id)
 {
     static const char sql[] = "DELETE FROM devices WHERE tenant_id = $1 AND id = $2";
     int64_t changed = 0;
+    if (!is_text(tenant) || !is_text(id))
+        return ERR_DEVICE_NOT_FOUND;
     TRY(db_exec(db, sql, DB_ARGS(db_text(tenant), db_text(id)), &changed));
     return changed == 0 ? ERR_DEVICE_NOT_FOUND : ERR_OK;
 }
 
 enum err device_db_insert_set(struct db *db, const struct device *device, const struct auth_set *set,
-                              const char *key_hash)
+                              const char *key_hash, bool *inserted)
 {
     static const char sql[] = "INSERT INTO auth_sets (id, tenant_id, device_id, key_hash, pubkey, status, created_ms) "
-                              "VALUES ($1, $2, $3, $4, $5, $6, $7)";
-    return db_exec(db, sql,
-                   DB_ARGS(db_text(set->id), db_text(device->tenant_id), db_text(device->id), db_text(key_hash),
-                           db_text(set->pubkey), db_text(device_status_name(set->status)), db_int(set->created_ms)),
-                   NULL);
+                              "VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING";
+    int64_t changed = 0;
+    TRY(db_exec(db, sql,
+                DB_ARGS(db_text(set->id), db_text(device->tenant_id), db_text(device->id), db_text(key_hash),
+                        db_text(set->pubkey), db_text(device_status_name(set->status)), db_int(set->created_ms)),
+                &changed));
+    *inserted = changed > 0;
+    return ERR_OK;
 }
 
 enum err device_db_update_set(struct db *db, const struct auth_set *set)
@@ -227,12 +251,14 @@ enum err device_db_delete_set(struct db *db, const char *set_id)
 
 enum err device_db_put_token(struct db *db, const char *set_id, int64_t issued_ms, int64_t expires_ms)
 {
+    /* the oldest counts: a token from before it was revoked, and processes' clocks differ */
     static const char sql[] = "INSERT INTO device_tokens (id, tenant_id, device_id, issued_ms, expires_ms) "
                               "SELECT a.id, a.tenant_id, a.device_id, CAST($2 AS BIGINT), CAST($3 AS BIGINT) "
                               "FROM auth_sets a JOIN devices d ON d.id = a.device_id "
                               "WHERE a.id = $1 AND a.status = 'accepted' AND d.decommissioning = 0 "
-                              "ON CONFLICT (id) DO UPDATE SET issued_ms = excluded.issued_ms, "
-                              "expires_ms = excluded.expires_ms";
+                              "ON CONFLICT (id) DO UPDATE SET expires_ms = excluded.expires_ms, issued_ms = "
+                              "CASE WHEN excluded.issued_ms < device_tokens.issued_ms "
+                              "THEN excluded.issued_ms ELSE device_tokens.issued_ms END";
     int64_t changed = 0;
     TRY(db_exec(db, sql, DB_ARGS(db_text(set_id), db_int(issued_ms), db_int(expires_ms)), &changed));
     return changed == 0 ? ERR_NOT_FOUND : ERR_OK;
@@ -242,6 +268,8 @@ enum err device_db_delete_token(struct db *db, const char *tenant, const char *j
 {
     static const char sql[] = "DELETE FROM device_tokens WHERE tenant_id = $1 AND id = $2";
     int64_t changed = 0;
+    if (!is_text(tenant) || !is_text(jti))
+        return ERR_NOT_FOUND;
     TRY(db_exec(db, sql, DB_ARGS(db_text(tenant), db_text(jti)), &changed));
     return changed == 0 ? ERR_NOT_FOUND : ERR_OK;
 }
@@ -250,6 +278,8 @@ enum err device_db_delete_tokens(struct db *db, const char *tenant, const char *
 {
     static const char all[] = "DELETE FROM device_tokens WHERE tenant_id = $1";
     static const char one[] = "DELETE FROM device_tokens WHERE tenant_id = $1 AND device_id = $2";
+    if (!is_text(tenant) || (device_id != NULL && !is_text(device_id)))
+        return ERR_OK;
     if (device_id == NULL)
         return db_exec(db, all, DB_ARGS(db_text(tenant)), NULL);
     return db_exec(db, one, DB_ARGS(db_text(tenant), db_text(device_id)), NULL);
@@ -259,6 +289,8 @@ enum err device_db_load_limit(struct db *db, const char *tenant, const char *nam
 {
     static const char sql[] = "SELECT value FROM limits WHERE tenant_id = $1 AND name = $2";
     AUTO(db_rows_free) struct db_rows *rows = NULL;
+    if (!is_text(tenant))
+        return ERR_NOT_FOUND;
     TRY(db_query(db, sql, DB_ARGS(db_text(tenant), db_text(name)), &rows));
     if (!db_rows_next(rows))
         return ERR_NOT_FOUND;
@@ -270,11 +302,13 @@ enum err device_db_save_limit(struct db *db, const char *tenant, const char *nam
 {
     static const char sql[] = "INSERT INTO limits (tenant_id, name, value) VALUES ($1, $2, $3) "
                               "ON CONFLICT (tenant_id, name) DO UPDATE SET value = excluded.value";
+    if (!is_text(tenant))
+        return ERR_INVALID;
     return db_exec(db, sql, DB_ARGS(db_text(tenant), db_text(name), db_int(value)), NULL);
 }
 
 enum err device_db_delete_limit(struct db *db, const char *tenant, const char *name)
 {
     static const char sql[] = "DELETE FROM limits WHERE tenant_id = $1 AND name = $2";
-    return db_exec(db, sql, DB_ARGS(db_text(tenant), db_text(name)), NULL);
+    return is_text(tenant) ? db_exec(db, sql, DB_ARGS(db_text(tenant), db_text(name)), NULL) : ERR_OK;
 }

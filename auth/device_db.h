@@ -2,11 +2,15 @@
 #ifndef AUTH_DEVICE_DB_H
 #define AUTH_DEVICE_DB_H
 
+#include "auth/claims.h"
 #include "auth/device.h"
 #include "lib/db.h"
 #include "lib/err.h"
 
-/* The tables of migrations/0005_devices.sql. Storage errors pass through. Devices are loaded with their sets. */
+/*
+ * The tables of migrations/0005_devices.sql. Storage errors pass through. Devices are loaded with their sets. Tenants and
+ * ids may be any bytes: what no row can have is not found.
+ */
 
 /* ERR_DEVICE_NOT_FOUND */
 enum err device_db_load(struct db *db, const char *tenant, const char *id, struct device **out);
@@ -17,8 +21,8 @@ enum err device_db_load_by_set(struct db *db, const char *tenant, const char *se
 
 /* What the hot path asks: which set has this identity and key. ERR_AUTH_SET_NOT_FOUND */
 struct device_match {
-    char set_id[64];
-    char device_id[64];
+    char set_id[CLAIMS_TEXT_SIZE];
+    char device_id[CLAIMS_TEXT_SIZE];
     enum device_status status; /* of the set */
     bool is_decommissioning;
 };
@@ -39,19 +43,23 @@ enum err device_db_update(struct db *db, struct device *device, int64_t now_ms);
 /* Sets, tokens and check-in go with it. ERR_DEVICE_NOT_FOUND */
 enum err device_db_delete(struct db *db, const char *tenant, const char *id);
 
+/* *inserted is false, and nothing was written, when the device had a set of this key. */
 enum err device_db_insert_set(struct db *db, const struct device *device, const struct auth_set *set,
-                              const char *key_hash);
+                              const char *key_hash, bool *inserted);
 enum err device_db_update_set(struct db *db, const struct auth_set *set);
 enum err device_db_delete_set(struct db *db, const char *set_id);
 
-/* Write the token of a set, if the set is accepted still and its device not on its way out; else ERR_NOT_FOUND. */
+/*
+ * Write the token of a set, if the set is accepted still and its device not on its way out; else ERR_NOT_FOUND. It stands
+ * beside those that were not revoked.
+ */
 enum err device_db_put_token(struct db *db, const char *set_id, int64_t issued_ms, int64_t expires_ms);
 
 /* Delete the token called jti (ERR_NOT_FOUND), those of a device, or of a device or, with NULL, all within tenant. */
 enum err device_db_delete_token(struct db *db, const char *tenant, const char *jti);
 enum err device_db_delete_tokens(struct db *db, const char *tenant, const char *device_id);
 
-/* ERR_NOT_FOUND: not set */
+/* load: ERR_NOT_FOUND: not set; save: ERR_INVALID: no tenant is called so */
 enum err device_db_load_limit(struct db *db, const char *tenant, const char *name, int64_t *value);
 enum err device_db_save_limit(struct db *db, const char *tenant, const char *name, int64_t value);
 enum err device_db_delete_limit(struct db *db, const char *tenant, const char *name);

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "auth/device_enrol.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "auth/checkin.h"
 #include "auth/device_change.h"
 #include "auth/device_db.h"
 #include "lib/auto.h"
-#include "lib/clock.h"
 #include "lib/mem.h"
 #include "lib/metrics.h"
 #include "lib/sat.h"
@@ -83,8 +83,8 @@ static enum err record(struct db *tx, void *arg)
     else if (set->status == DEVICE_PREAUTHORIZED)
         TRY(accept(enrolment, tx, device, set));
     struct device_match found = {.status = set->status};
-    memcpy(found.set_id, set->id, strlen(set->id) + 1);
-    memcpy(found.device_id, device->id, strlen(device->id) + 1);
+    snprintf(found.set_id, sizeof found.set_id, "%s", set->id);
+    snprintf(found.device_id, sizeof found.device_id, "%s", device->id);
     enrolment->found = found;
     return ERR_OK;
 }
@@ -105,14 +105,29 @@ static enum err find_set(struct enrolment *enrolment)
     return fleet->outbox != NULL ? outbox_flush(fleet->outbox, enrolment->found.device_id) : ERR_OK;
 }
 
-/* Signing goes before the row: a key that is out of order leaves nothing behind. */
+/* What one transaction writes. */
+struct issue {
+    const char *set_id;
+    const struct claims *claims;
+};
+
+static enum err put_token(struct db *tx, void *arg)
+{
+    const struct issue *issue = arg;
+    return device_db_put_token(tx, issue->set_id, sat_mul(issue->claims->iat, 1000), sat_mul(issue->claims->exp, 1000));
+}
+
+/*
+ * Signing goes before the row: a key that is out of order leaves nothing behind. Meanwhile the set may have been decided
+ * upon, so the row is written by a transaction that sees it again.
+ */
 static enum err issue(const struct fleet *fleet, const struct device_match *set, const char *tenant,
                       const struct claims_plan *plan, char **token)
 {
     struct claims claims;
     AUTO(mem_wipe) char *signed_token = NULL;
     TRY(issuer_sign_device(fleet->tokens, set->set_id, set->device_id, tenant, plan, &claims, &signed_token));
-    enum err e = device_db_put_token(fleet->db, set->set_id, clock_ms(), sat_mul(claims.exp, 1000));
+    enum err e = db_tx(fleet->db, put_token, &(struct issue){.set_id = set->set_id, .claims = &claims});
     if (e == ERR_NOT_FOUND)
         return ERR_DEVICE_UNAUTHORIZED;
     TRY(e);

@@ -275,7 +275,7 @@ enum err issuer_alive(struct issuer *issuer, const struct issuer_token *token, b
     if (e == ERR_NOT_FOUND)
         return ERR_UNAUTHORIZED;
     TRY(e);
-    if (sat_add(row.expires_ms, leeway_ms(issuer)) <= clock_ms())
+    if (sat_add(row.expires_ms, leeway_ms(issuer)) <= clock_ms() || sat_mul(claims->iat, 1000) < row.since_ms)
         return ERR_UNAUTHORIZED;
     /* a full disk, which is in the log by now, must not refuse good tokens */
     (void)!note_use(issuer, claims->jti, &row);

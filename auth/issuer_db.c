@@ -16,6 +16,7 @@ enum err issuer_db_load(struct db *db, const char *jti, const char *tenant, cons
         .is_named = !db_rows_is_null(rows, 0),
         .last_used_ms = db_rows_is_null(rows, 1) ? INT64_MIN : db_rows_int(rows, 1),
         .expires_ms = db_rows_is_null(rows, 2) ? INT64_MAX : db_rows_int(rows, 2),
+        .since_ms = INT64_MIN,
     };
     return ERR_OK;
 }
@@ -23,7 +24,7 @@ enum err issuer_db_load(struct db *db, const char *jti, const char *tenant, cons
 enum err issuer_db_load_device(struct db *db, const char *jti, const char *tenant, const char *device_id,
                                struct issuer_row *out)
 {
-    static const char sql[] = "SELECT t.expires_ms FROM device_tokens t "
+    static const char sql[] = "SELECT t.expires_ms, t.issued_ms FROM device_tokens t "
                               "JOIN auth_sets a ON a.id = t.id AND a.tenant_id = t.tenant_id "
                               "JOIN devices d ON d.id = a.device_id "
                               "WHERE t.id = $1 AND t.tenant_id = $2 AND a.device_id = $3 "
@@ -32,7 +33,9 @@ enum err issuer_db_load_device(struct db *db, const char *jti, const char *tenan
     TRY(db_query(db, sql, DB_ARGS(db_text(jti), db_text(tenant), db_text(device_id)), &rows));
     if (!db_rows_next(rows))
         return ERR_NOT_FOUND;
-    *out = (struct issuer_row){.last_used_ms = INT64_MIN, .expires_ms = db_rows_int(rows, 0)};
+    *out = (struct issuer_row){.last_used_ms = INT64_MIN,
+                               .expires_ms = db_rows_int(rows, 0),
+                               .since_ms = db_rows_int(rows, 1)};
     return ERR_OK;
 }
 

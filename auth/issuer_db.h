@@ -18,6 +18,7 @@ struct issuer_row {
     bool is_named;        /* a personal access token; others are sessions */
     int64_t last_used_ms; /* INT64_MIN: never */
     int64_t expires_ms;   /* INT64_MAX: never */
+    int64_t since_ms;     /* tokens issued earlier were revoked; INT64_MIN: none were */
 };
 
 /* The row of a token whose user is there, both in that tenant. ERR_NOT_FOUND */

@@ -30,7 +30,8 @@ CREATE TABLE auth_sets (
 
 CREATE UNIQUE INDEX auth_sets_key ON auth_sets (device_id, key_hash);
 
--- One row for each authentication set that has a token: a token is alive while its row is.
+-- One row for each authentication set that has tokens: those are alive while the row is, but for ones issued before
+-- issued_ms, which were revoked.
 CREATE TABLE device_tokens (
     id         TEXT   NOT NULL PRIMARY KEY REFERENCES auth_sets (id) ON DELETE CASCADE,
     tenant_id  TEXT   NOT NULL,

@@ -112,6 +112,8 @@ enum err fleet_model_ask(struct fleet_model *model, int tenant, int identity, in
         device->status = strongest(device);
     if (set->status != DEVICE_ACCEPTED)
         return ERR_DEVICE_UNAUTHORIZED;
+    if (!set->has_token)
+        set->since_s = model->now_s;
     set->has_token = true;
     set->expires_s = model->now_s + model->lifetime_s;
     return ERR_OK;
@@ -260,10 +262,10 @@ int fleet_model_sweep(struct fleet_model *model)
     return swept;
 }
 
-bool fleet_model_is_alive(struct fleet_model *model, int tenant, const char *jti, int64_t expires_s)
+bool fleet_model_is_alive(struct fleet_model *model, int tenant, const char *jti, int64_t issued_s)
 {
     struct fleet_model_device *device = NULL;
     const struct fleet_model_set *set = find_set(model, tenant, jti, &device);
     return set != NULL && set->has_token && set->status == DEVICE_ACCEPTED && !device->is_decommissioning &&
-           expires_s > model->now_s;
+           issued_s >= set->since_s && issued_s + model->lifetime_s > model->now_s;
 }

@@ -21,6 +21,7 @@ struct fleet_model_set {
     enum device_status status;
     bool has_token;
     int64_t expires_s; /* of its last token */
+    int64_t since_s;   /* those issued earlier were revoked: they stay dead */
 };
 
 struct fleet_model_device {
@@ -58,7 +59,7 @@ void fleet_model_revoke_all(struct fleet_model *model, int tenant, const char *d
 /* Forget tokens that expired; how many. */
 int fleet_model_sweep(struct fleet_model *model);
 
-/* Whether a token that expires then, with this jti, is good. */
-bool fleet_model_is_alive(struct fleet_model *model, int tenant, const char *jti, int64_t expires_s);
+/* Whether a token issued then, with this jti, is good. */
+bool fleet_model_is_alive(struct fleet_model *model, int tenant, const char *jti, int64_t issued_s);
 
 #endif

@@ -237,6 +237,76 @@ START_TEST(without_an_engine_decommissioning_deletes)
 }
 END_TEST
 
+START_TEST(a_revoked_token_stays_dead_when_there_is_a_new_one)
+{
+    begin(_i);
+    ck_err(ask_only(MAC, "k1"), ERR_DEVICE_UNAUTHORIZED);
+    AUTO(device_free) struct device *device = only();
+    ck_ok(decide(device, 0, DEVICE_ACCEPTED));
+    AUTO(mem_wipe) char *stolen = NULL;
+    AUTO(mem_wipe) char *fresh = NULL;
+    AUTO(mem_wipe) char *second = NULL;
+    ck_ok(ask(MAC, "k1", &stolen));
+    ck_ok(device_admit_revoke(&fleet, "", device->set[0].id));
+    ck_err(device_admit_revoke(&fleet, "", device->set[0].id), ERR_NOT_FOUND);
+    clock_set(NOW_MS + 1000);
+    ck_ok(ask(MAC, "k1", &fresh));
+    ck_ok(alive(fresh));
+    ck_err(alive(stolen), ERR_UNAUTHORIZED);
+    clock_set(NOW_MS + 9000);
+    ck_ok(ask(MAC, "k1", &second));
+    ck_ok(alive(second));
+    ck_ok(alive(fresh));
+    finish();
+}
+END_TEST
+
+/* What no row can have is not found, and is no error of the database. */
+START_TEST(ids_may_be_any_bytes)
+{
+    begin(_i);
+    AUTO(mem_free) char *huge = mem_calloc(100001, 1);
+    memset(huge, 'a', 100000);
+    const char *const hostile[] = {"\xff", "\xc0\x80",         "\xed\xa0\x80", "'; DROP TABLE devices; --",
+                                   "%",    "\xf4\x90\x80\x80", huge,           ""};
+    const struct device_filter every = {.status = {true, true, true, true, true}};
+    for (size_t i = 0; i < sizeof hostile / sizeof *hostile; i++) {
+        const char *id = hostile[i];
+        AUTO(device_free) struct device *device = NULL;
+        struct device_filter named = every;
+        struct device **list = NULL;
+        size_t n = 0;
+        int64_t count = -1;
+        named.id = &id;
+        named.ids = 1;
+        named.has_ids = true;
+        ck_err(device_get(fleet.db, "", id, &device), ERR_DEVICE_NOT_FOUND);
+        ck_err(device_get(fleet.db, id, "x", &device), ERR_DEVICE_NOT_FOUND);
+        ck_ok(device_list(fleet.db, "", &named, 0, 10, &list, &n));
+        ck_assert_uint_eq(n, 0);
+        device_list_free(&list, n);
+        ck_ok(device_list(fleet.db, id, &every, 0, 10, &list, &n));
+        ck_assert_uint_eq(n, 0);
+        device_list_free(&list, n);
+        ck_ok(device_count(fleet.db, id, &every, &count));
+        ck_assert_int_eq(count, 0);
+        ck_err(device_admit_set_status(&fleet, "", id, id, DEVICE_ACCEPTED, "r"), ERR_AUTH_SET_NOT_FOUND);
+        ck_err(device_admit_delete_set(&fleet, "", id, id, "r"), ERR_AUTH_SET_NOT_FOUND);
+        ck_err(device_admit_decommission(&fleet, "", id, "r"), ERR_DEVICE_NOT_FOUND);
+        ck_err(device_admit_delete(&fleet, "", id), ERR_DEVICE_NOT_FOUND);
+        ck_err(device_admit_set_provisioned(&fleet, "", id, true), ERR_DEVICE_NOT_FOUND);
+        ck_err(device_admit_revoke(&fleet, "", id), ERR_NOT_FOUND);
+        ck_ok(device_admit_revoke_all(&fleet, "", id));
+        ck_ok(device_admit_revoke_all(&fleet, id, NULL));
+        ck_ok(device_limit_get(fleet.db, id, &count));
+        ck_assert_int_eq(count, DEVICE_LIMIT_NONE);
+        ck_ok(device_limit_clear(fleet.db, id));
+    }
+    ck_err(device_limit_set(fleet.db, "\xff", 1), ERR_INVALID);
+    finish();
+}
+END_TEST
+
 START_TEST(is_written_in_the_wire_form)
 {
     begin(_i);
@@ -271,6 +341,8 @@ static Suite *suite(void)
     tcase_add_loop_test(tc, a_deleted_set_comes_back_as_pending, 0, SUPPORT_ENGINES);
     tcase_add_loop_test(tc, a_preauthorized_device_goes_with_its_last_set, 0, SUPPORT_ENGINES);
     tcase_add_loop_test(tc, without_an_engine_decommissioning_deletes, 0, SUPPORT_ENGINES);
+    tcase_add_loop_test(tc, a_revoked_token_stays_dead_when_there_is_a_new_one, 0, SUPPORT_ENGINES);
+    tcase_add_loop_test(tc, ids_may_be_any_bytes, 0, SUPPORT_ENGINES);
     tcase_add_loop_test(tc, is_written_in_the_wire_form, 0, SUPPORT_ENGINES);
     return s;
 }

@@ -88,7 +88,7 @@ struct known {
 struct issued {
     int tenant;
     char jti[CLAIMS_TEXT_SIZE];
-    int64_t expires_s;
+    int64_t issued_s;
     char *text;
 };
 
@@ -223,7 +223,7 @@ static void keep_token(int tenant, char **text)
     ck_ok(issuer_check(fleet.tokens, *text, strlen(*text), &checked));
     ck_assert_str_eq(checked.claims.tenant, tenants[tenant]);
     struct issued *token = &world.token[world.tokens++];
-    *token = (struct issued){.tenant = tenant, .expires_s = checked.claims.exp, .text = MOVE(*text)};
+    *token = (struct issued){.tenant = tenant, .issued_s = checked.claims.iat, .text = MOVE(*text)};
     memcpy(token->jti, checked.claims.jti, sizeof token->jti);
 }
 
@@ -461,7 +461,7 @@ static enum err compare_tokens(char why[WHY_SIZE])
     for (size_t i = 0; i < world.tokens; i++) {
         const struct issued *token = &world.token[i];
         bool is = is_alive(token);
-        bool should = fleet_model_is_alive(&world.model, token->tenant, token->jti, token->expires_s);
+        bool should = fleet_model_is_alive(&world.model, token->tenant, token->jti, token->issued_s);
         if (is == should)
             continue;
         snprintf(why, WHY_SIZE, "token %zu of set %s is %s", i + 1, token->jti, is ? "alive" : "dead");

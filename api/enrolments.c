@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "api/handlers.h"
+#include "api/limit.h"
 #include "api/service.h"
 #include "auth/checkin.h"
 #include "auth/device_enrol.h"
@@ -24,12 +25,26 @@ enum err enrolments_create(struct call *c)
     return call_text(c, 200, "application/jwt", &token);
 }
 
+static enum err count_device(struct call *c)
+{
+    if (c->service->device_limits == NULL)
+        return ERR_OK;
+    const struct claims *claims = &c->token.claims;
+    const struct ratelimit_identity identity = {.subject = claims->sub,
+                                                .tenant = claims->tenant,
+                                                .is_device = claims->is_device};
+    return limit_call(c, c->service->device_limits, &identity);
+}
+
+/* Calls are counted whether the token counts still or not (contract/deviceauth 3.3). */
 enum err enrolments_verify(struct call *c)
 {
     enum err e = issuer_alive(c->service->fleet->tokens, &c->token, c->may_block);
-    if (e == ERR_UNAUTHORIZED)
+    if (e != ERR_OK && e != ERR_UNAUTHORIZED)
+        return e;
+    TRY(count_device(c));
+    if (e != ERR_OK)
         return ERR_NO_DEVICE;
-    TRY(e);
     checkin_note(c->service->fleet->checkin, c->token.claims.sub);
     return call_empty(c, 200);
 }

@@ -13,6 +13,12 @@
 
 #define JWKS_CACHE_CONTROL "public, max-age=300"
 
+/* People's keys, or devices' where there are only those. */
+static struct keyring *main_ring(const struct service *service)
+{
+    return issuer_ring(service->devices_only ? service->fleet->tokens : service->users);
+}
+
 static json_t *describe_file(const struct keyset_entry *entry)
 {
     json_t *json = json_pack("{s:s}", "file", entry->file);
@@ -39,7 +45,7 @@ static json_t *describe_keys(const struct keyset *set)
 /* Degraded: it serves, but an operator should look. */
 static enum err show_detail(struct call *c, bool is_db_there)
 {
-    AUTO(keyring_release) struct keyring_view view = keyring_acquire(issuer_ring(c->service->users));
+    AUTO(keyring_release) struct keyring_view view = keyring_acquire(main_ring(c->service));
     const char *state = !is_db_there ? "unavailable" : keyset_is_clean(view.set) ? "ok" : "degraded";
     AUTO(json_release)
     json_t *json =
@@ -85,7 +91,7 @@ enum err health_metrics(struct call *c)
 
 enum err health_jwks(struct call *c)
 {
-    AUTO(keyring_release) struct keyring_view view = keyring_acquire(issuer_ring(c->service->users));
+    AUTO(keyring_release) struct keyring_view view = keyring_acquire(main_ring(c->service));
     const char *etag = keyset_etag(view.set);
     call_header(c, "ETag", etag);
     call_header(c, "Cache-Control", JWKS_CACHE_CONTROL);

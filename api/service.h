@@ -22,6 +22,7 @@ struct service {
     bool devices_only;             /* people's routes are not served, though their tokens count */
     const struct fleet *fleet;     /* NULL: routes of devices are not served */
     struct pubkey_cache *device_keys;
+    struct ratelimit *device_limits; /* of verify calls of devices; NULL: none */
     bool trust_gateway; /* believe the claims of unverified tokens; internal routes on the public listener too */
     int64_t body_max;   /* request_size_limit, bytes */
     int password_cost;  /* of new bcrypt hashes */

@@ -37,7 +37,11 @@ static const struct command *const useradm_commands[] = {
     NULL,
 };
 
-static const struct command *const deviceauth_commands[] = {&version_command, NULL};
+static const struct command *const deviceauth_commands[] = {
+    &serve_command,
+    &version_command,
+    NULL,
+};
 
 /* The first one stands for every other name. */
 static const struct program programs[] = {
@@ -45,8 +49,8 @@ static const struct program programs[] = {
      mintd_commands, NULL, NULL},
     {"useradm", ROLE_USERADM, "User administration: mintd under the name of the service it stands in for.",
      useradm_commands, &serve_command, NULL},
-    {"deviceauth", ROLE_DEVICEAUTH, "Device authentication: not in this build.", deviceauth_commands, NULL,
-     "this build has no device service yet"},
+    {"deviceauth", ROLE_DEVICEAUTH, "Device authentication: mintd under the name of the service it stands in for.",
+     deviceauth_commands, &serve_command, NULL},
 };
 
 /* Keys and passwords pass through this memory: no core dump, no look by other processes of this user. */

@@ -75,11 +75,11 @@ void open_warn_of_plans(const struct config *config, const struct plan_list *pla
         log_warn("there is no plan file: the built-in plan is used", LOG_STR("file", config->plan_definitions_path));
 }
 
-enum cmd_exit open_limits(const struct cmd *cmd, struct ratelimit **out)
+enum cmd_exit open_limits(const struct cmd *cmd, enum role service, struct ratelimit **out)
 {
     struct ratelimit_config rules;
     struct ratelimit_fault fault;
-    if (!config_limits(cmd->config, ROLE_USERADM, &rules) || ratelimit_new(&rules, &fault, out) == ERR_OK)
+    if (!config_limits(cmd->config, service, &rules) || ratelimit_new(&rules, &fault, out) == ERR_OK)
         return CMD_OK;
     return cmd_fail(cmd, CMD_KEYS, "rate_limits.auth.%s%s", fault.list, fault.why);
 }

@@ -37,6 +37,6 @@ enum cmd_exit open_plans(const struct cmd *cmd, struct plan_list **out);
 void open_warn_of_plans(const struct config *config, const struct plan_list *plans);
 
 /* The rate limits of verified calls of people; NULL when they are off. CMD_KEYS: cmd_fail() has said why. */
-enum cmd_exit open_limits(const struct cmd *cmd, struct ratelimit **out);
+enum cmd_exit open_limits(const struct cmd *cmd, enum role service, struct ratelimit **out);
 
 #endif

@@ -95,7 +95,6 @@ class Refusals(Case):
         self.refuses(1, "No such file", args=("--config", self.path("none.yaml")))
         self.refuses(1, "USERADM_JWT_LEEWAY", "from 0 to 300", env={"USERADM_JWT_LEEWAY": "x"})
         self.refuses(1, "key=listen", args=("--listen", "nonsense"))
-        self.refuses(1, "device service", args=("--role", "deviceauth"))
         self.refuses(1, "--role", args=("--role", "other"))
 
     def test_keys(self):
@@ -949,13 +948,35 @@ class Useradm(Case):
             self.assertEqual(json.loads(done.stderr)["key"], "USERADM_JWT_EXP_TIMEOUT")
 
 
-class Deviceauth(Case):
-    def test_is_not_there_yet(self):
-        for args in (("server",), (), ("migrate",), ("anything",)):
-            done = self.run_program("deviceauth", *args, expect=1)
-            self.fails_with_one_line(done, "this build has no device service yet")
-        self.run_program("deviceauth", "version", expect=0)
-        self.run_program("deviceauth", "--help", expect=0)
+class Roles(Case):
+    """Which of the two services a process serves."""
+
+    def served(self, server, listener):
+        people = request(listener, "GET", mintd.INTERNAL + "/alive").status
+        devices = request(listener, "GET", "/api/internal/v1/devauth/alive").status
+        asked = request(server.public, "POST", "/api/devices/v1/authentication/auth_requests").status
+        return people, devices, asked
+
+    def setUp(self):
+        super().setUp()
+        self.mintd("keys", "generate", "--type", "es256", "--out", self.path("private.pem"))
+        self.mintd("migrate")
+
+    def test_mintd_serves_what_role_says(self):
+        os.mkdir(self.path("keys"))
+        self.generate()
+        for role, want in ((None, (204, 204, 400)), ("useradm", (204, 404, 404)), ("deviceauth", (404, 204, 400))):
+            server = self.serve(*(("--role", role) if role else ()))
+            self.assertEqual(self.served(server, server.internal), want, role)
+
+    def test_link_name(self):
+        server = self.serve(program="deviceauth", env={"DEVICEAUTH_SERVER_PRIV_KEY_PATH": self.path("private.pem")})
+        self.assertEqual(self.served(server, server.public), (404, 204, 400))
+
+    def test_link_name_cannot_verify_users(self):
+        done = self.run_program("deviceauth", "server", env={"MINTD_TRUST_GATEWAY": "false"}, expect=1)
+        self.fails_with_one_line(done, "trust_gateway")
+        self.fails_with_one_line(self.run_program("deviceauth", "server", "--role", "useradm", expect=1), "--role")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 """nginx with the configuration that is shipped (deploy/nginx.conf), on a socket in the test's directory."""
 import http.client
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -29,13 +30,16 @@ class OverSocket(http.client.HTTPConnection):
 
 
 class Gateway:
-    """A running nginx in front of two replicas, each a pair of a public and an internal address."""
+    """A running nginx in front of two replicas, each a pair of a public and an internal address.
 
-    def __init__(self, case, replicas):
+    others: the addresses of services that devices call by a path that begins like this.
+    """
+
+    def __init__(self, case, replicas, others=None):
         self.socket = case.path("gateway")
         # nginx started by root runs its workers as another user, who has to get at the socket
         os.chmod(case.dir, 0o755)
-        config = case.write("nginx.conf", self.shipped(case.dir, replicas))
+        config = case.write("nginx.conf", self.with_others(self.shipped(case.dir, replicas), others or {}))
         with open(case.path("nginx.log"), "w", encoding="utf-8") as log:
             self.process = subprocess.Popen([NGINX, "-e", "stderr", "-c", config], stdin=subprocess.DEVNULL,
                                             stdout=subprocess.DEVNULL, stderr=log)
@@ -57,6 +61,14 @@ class Gateway:
                 raise AssertionError(f"deploy/nginx.conf has no {place}")
             text = text.replace(place, new)
         return text
+
+    @staticmethod
+    def with_others(text, others):
+        """Each has a location of its own, as the shipped file says."""
+        shipped = re.search(r"( *location /api/devices/ \{.*?\n        \}\n)", text, re.DOTALL).group(1)
+        added = [shipped.replace("/api/devices/", path).replace("http://mintd;", f"http://{address};")
+                 for path, address in others.items()]
+        return text.replace(shipped, "".join([shipped] + added))
 
     def stop(self):
         self.process.terminate()

@@ -4,19 +4,16 @@ import functools
 import json
 import os
 import re
-import select
 import shutil
-import socket
-import socketserver
 import subprocess
 import tempfile
-import threading
 import unittest
 import urllib.parse
 
 import gateway
 import image
 import mintd
+import relay
 from mintd import DEADLINE, INTERNAL, POSTGRES, USERADM, Case, psql
 
 try:
@@ -121,29 +118,6 @@ class TheComposeFile(unittest.TestCase):
                                         capture_output=True).stdout, b"")
 
 
-class Relay(socketserver.ThreadingUnixStreamServer):
-    """Lets the user in the image reach the test's PostgreSQL, whose socket is in a directory of another user."""
-
-    daemon_threads = True
-
-    class Handler(socketserver.BaseRequestHandler):
-        def handle(self):
-            with socket.socket(socket.AF_UNIX) as there:
-                there.connect(self.server.target)
-                other = {there: self.request, self.request: there}
-                while True:
-                    for end in select.select(list(other), [], [])[0]:
-                        data = end.recv(65536)
-                        if not data:
-                            return
-                        other[end].sendall(data)
-
-    def __init__(self, path, target):
-        self.target = target
-        super().__init__(path, self.Handler)
-        threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True).start()
-
-
 @functools.cache
 def built():
     """The image, from what is tracked; made once."""
@@ -209,10 +183,9 @@ class TheServices(InTheImage):
         self.addCleanup(psql, f"DROP DATABASE {name} WITH (FORCE)")
         query = urllib.parse.parse_qs(urllib.parse.urlparse(POSTGRES).query)
         os.makedirs(self.path("db"))
-        relay = Relay(self.path("db", ".s.PGSQL.5432"), os.path.join(query["host"][0], ".s.PGSQL.5432"))
-        os.chmod(self.path("db", ".s.PGSQL.5432"), 0o777)
-        self.addCleanup(relay.server_close)
-        self.addCleanup(relay.shutdown)
+        # the user in the image does not get into the directory of the test's PostgreSQL
+        here = relay.Relay(self, os.path.join(query["host"][0], ".s.PGSQL.5432"), self.path("db", ".s.PGSQL.5432"))
+        os.chmod(here.address, 0o777)
         self.database = {"host=db": "host=/run/db", "dbname=mintd": "dbname=" + name,
                          "user=mintd": "user=" + query["user"][0]}
 

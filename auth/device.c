@@ -66,7 +66,7 @@ enum device_status device_strongest(const struct device *device)
     return status;
 }
 
-static void write_hex(const uint8_t digest[JWS_DIGEST_SIZE], char out[DEVICE_HASH_SIZE])
+void device_write_hash(const uint8_t digest[IDDATA_DIGEST_SIZE], char out[DEVICE_HASH_SIZE])
 {
     static const char hex[] = "0123456789abcdef";
     for (size_t i = 0; i < JWS_DIGEST_SIZE; i++) {
@@ -82,8 +82,8 @@ void device_identity_set(struct device_identity *identity, const char *tenant, c
     uint8_t key_digest[JWS_DIGEST_SIZE];
     *identity = (struct device_identity){.tenant = tenant, .id_data = id->text, .pubkey = pubkey_pem(key)};
     jws_digest(identity->pubkey, strlen(identity->pubkey), key_digest);
-    write_hex(id->sha256, identity->id_hash);
-    write_hex(key_digest, identity->key_hash);
+    device_write_hash(id->sha256, identity->id_hash);
+    device_write_hash(key_digest, identity->key_hash);
 }
 
 void device_write_identity(FILE *out, const char *id_data)

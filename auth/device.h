@@ -63,6 +63,7 @@ void device_write_identity(FILE *out, const char *id_data);
 
 /* SHA-256 in hex, and a NUL. */
 #define DEVICE_HASH_SIZE 65
+void device_write_hash(const uint8_t digest[IDDATA_DIGEST_SIZE], char out[DEVICE_HASH_SIZE]);
 
 /* Who somebody says to be, and with which key; texts are borrowed. */
 struct device_identity {

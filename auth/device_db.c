@@ -174,6 +174,43 @@ enum err device_db_list(struct db *db, const char *tenant, const struct device_f
     return ERR_OK;
 }
 
+enum err device_db_list_like(struct db *db, const char *tenant, const char *pattern, int64_t limit,
+                             struct device ***out, size_t *n)
+{
+    static const char sql[] = "SELECT " COLUMNS "FROM (SELECT * FROM devices WHERE tenant_id = $1 "
+                              "AND id_data LIKE $2 ESCAPE '!' ORDER BY status, id LIMIT $3) d" JOINS;
+    AUTO(db_rows_free) struct db_rows *rows = NULL;
+    TRY(db_query(db, sql, DB_ARGS(db_text(tenant), db_text(pattern), db_int(limit)), &rows));
+    read_devices(rows, out, n);
+    return ERR_OK;
+}
+
+enum err device_db_list_key(struct db *db, const char *tenant, const char *key_hash, int64_t limit,
+                            struct device ***out, size_t *n)
+{
+    static const char sql[] = "SELECT " COLUMNS "FROM (SELECT * FROM devices WHERE tenant_id = $1 AND id IN "
+                              "(SELECT device_id FROM auth_sets WHERE key_hash = $2) ORDER BY status, id LIMIT $3) "
+                              "d" JOINS;
+    AUTO(db_rows_free) struct db_rows *rows = NULL;
+    TRY(db_query(db, sql, DB_ARGS(db_text(tenant), db_text(key_hash), db_int(limit)), &rows));
+    read_devices(rows, out, n);
+    return ERR_OK;
+}
+
+enum err device_db_list_tenants(struct db *db, char ***out, size_t *n)
+{
+    static const char sql[] = "SELECT DISTINCT tenant_id FROM devices ORDER BY tenant_id";
+    AUTO(db_rows_free) struct db_rows *rows = NULL;
+    TRY(db_query(db, sql, DB_ARGS(), &rows));
+    char **list = mem_calloc(db_rows_count(rows), sizeof(char *));
+    size_t count = 0;
+    while (db_rows_next(rows))
+        list[count++] = mem_strdup(db_rows_text(rows, 0));
+    *out = list;
+    *n = count;
+    return ERR_OK;
+}
+
 enum err device_db_count(struct db *db, const char *tenant, enum device_status status, int64_t *count)
 {
     static const char sql[] = "SELECT COUNT(*) FROM devices WHERE tenant_id = $1 AND status = $2";

@@ -32,6 +32,16 @@ enum err device_db_match(struct db *db, const char *tenant, const char *id_hash,
 /* By status and id; the statuses of filter only, its ids not. */
 enum err device_db_list(struct db *db, const char *tenant, const struct device_filter *filter, int64_t skip,
                         int64_t limit, struct device ***out, size_t *n);
+
+/* Those whose canonical identity is LIKE pattern, '!' quoting; those that have a key; limit of them at most. */
+enum err device_db_list_like(struct db *db, const char *tenant, const char *pattern, int64_t limit,
+                             struct device ***out, size_t *n);
+enum err device_db_list_key(struct db *db, const char *tenant, const char *key_hash, int64_t limit,
+                            struct device ***out, size_t *n);
+
+/* Tenants that have devices. */
+enum err device_db_list_tenants(struct db *db, char ***out, size_t *n);
+
 enum err device_db_count(struct db *db, const char *tenant, enum device_status status, int64_t *count);
 
 /* *inserted is false, and nothing was written, when the identity was there. */

@@ -21,6 +21,8 @@ enum cmd_exit {
     CMD_PASSWORD, /* set-password */
     CMD_SKIPPED,  /* import: done, but some documents were skipped */
     CMD_IMPORT,   /* import: it stopped on the way, at a broken file or the database */
+    CMD_REFUSED,  /* device request: the device is not let in */
+    CMD_DEVICE = CMD_USER,
 };
 
 struct cmd_option {
@@ -93,6 +95,9 @@ extern const struct command serve_command;
 extern const struct command migrate_command;
 extern const struct command user_create_command, user_set_password_command, user_list_command, user_delete_command,
     user_unlock_command;
+extern const struct command device_list_command, device_show_command, device_accept_command, device_reject_command,
+    device_decommission_command, device_preauthorize_command, device_import_command, device_request_command,
+    device_events_command;
 extern const struct command keys_generate_command, keys_list_command, keys_check_command;
 extern const struct command token_inspect_command;
 extern const struct command import_useradm_command;

@@ -69,10 +69,10 @@ def start_mintd(build, threads, folder):
     return server, f"http://{server.found[1]}/api/internal/v1/useradm/auth/verify", headers
 
 
-def load(server, url, headers, connections):
+def load(server, url, headers, connections, more=()):
     """One round: requests per second, and microseconds of the server's CPU per request."""
     before = server.cpu_s()
-    args = ["wrk", "-t1", f"-c{connections}", f"-d{SECONDS}s"]
+    args = ["wrk", "-t1", f"-c{connections}", f"-d{SECONDS}s", *more]
     for header in headers:
         args += ["-H", header]
     text = subprocess.run(args + [url], capture_output=True, text=True, check=True).stdout
@@ -112,4 +112,5 @@ def main(build):
         json.dump(rows, out, indent=1)
 
 
-main(sys.argv[1])
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -68,6 +68,14 @@ enum err limits_show(struct call *c);    /* GET limits/{name} */
 enum err limits_replace(struct call *c); /* PUT limits/{name} */
 enum err limits_delete(struct call *c);  /* DELETE limits/{name} */
 
+/* inventory.c: clients-and-gateways A.7, what of an inventory the UI's device page needs */
+enum err inventory_search(struct call *c);     /* POST filters/search */
+enum err inventory_attributes(struct call *c); /* GET filters/attributes */
+enum err inventory_statistics(struct call *c); /* GET statistics */
+enum err inventory_list(struct call *c);       /* GET devices */
+enum err inventory_get(struct call *c);        /* GET devices/{id} */
+enum err inventory_none(struct call *c);       /* GET groups, and saved filters: there are none */
+
 /* enrolments.c */
 enum err enrolments_create(struct call *c); /* POST auth_requests: deviceauth 2 */
 enum err enrolments_verify(struct call *c); /* GET|POST tokens/verify: deviceauth 3.3 */

@@ -11,8 +11,6 @@
 #include "lib/mem.h"
 #include "lib/sat.h"
 
-enum { PER_PAGE = 20, PER_PAGE_MAX = 500 };
-
 /* An absent or empty parameter leaves *value alone. */
 static enum err parse(struct call *c, const struct query *query, const char *name, int64_t *value)
 {
@@ -32,11 +30,11 @@ static enum err parse(struct call *c, const struct query *query, const char *nam
 
 enum err paging_parse(struct call *c, const struct query *query, struct paging *out)
 {
-    struct paging paging = {.page = 1, .per_page = PER_PAGE};
+    struct paging paging = {.page = 1, .per_page = PAGING_DEFAULT};
     TRY(parse(c, query, "page", &paging.page));
     TRY(parse(c, query, "per_page", &paging.per_page));
-    if (paging.per_page > PER_PAGE_MAX)
-        return call_fail(c, ERR_BAD_REQUEST, "parameter \"per_page\" above limit (max: %d)", PER_PAGE_MAX);
+    if (paging.per_page > PAGING_MAX)
+        return call_fail(c, ERR_BAD_REQUEST, "parameter \"per_page\" above limit (max: %d)", PAGING_MAX);
     *out = paging;
     return ERR_OK;
 }

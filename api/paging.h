@@ -9,10 +9,13 @@
 #include "api/query.h"
 #include "lib/err.h"
 
+#define PAGING_DEFAULT 20
+#define PAGING_MAX 500
+
 /* Which part of a list is asked for: page (from 1) and per_page, as both services have it (contract/deviceauth 1.3). */
 struct paging {
     int64_t page;     /* default 1 */
-    int64_t per_page; /* default 20, at most 500 */
+    int64_t per_page; /* PAGING_DEFAULT, at most PAGING_MAX */
 };
 
 /* ERR_BAD_REQUEST with the contract's text */

@@ -26,8 +26,8 @@ enum lane_id {
     LANES,
 };
 
-/* Whose routes: a process may serve one of the two services only. */
-enum family { PEOPLE, DEVICES, BOTH };
+/* Whose routes: a process may serve one of the two services only. VIEW: of DEVICES, unless an inventory has them. */
+enum family { PEOPLE, DEVICES, VIEW, BOTH };
 
 /* Where a route is served. */
 enum surface {

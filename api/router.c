@@ -38,6 +38,8 @@ static bool has_family(const struct service *service, enum family family)
         return !service->devices_only;
     case DEVICES:
         return service->fleet != NULL;
+    case VIEW:
+        return service->fleet != NULL && service->inventory_view;
     case BOTH:
         return true;
     }

@@ -7,6 +7,8 @@
 #define I "/api/internal/v1/useradm"
 #define D "/api/devices/v1/authentication"
 #define DM "/api/management/v2/devauth"
+#define V "/api/management/v1/inventory"
+#define V2 "/api/management/v2/inventory"
 #define ID "/api/internal/v1/devauth"
 
 /* clang-format off */
@@ -55,6 +57,14 @@ const struct route routes[] = {
     {"PUT",    DM "/devices/{id}/auth/{aid}/status",    DEVICES, MANAGEMENT, BEARER,  LANE_DB,   auth_sets_set_status},
     {"DELETE", DM "/tokens/{jti}",                      DEVICES, MANAGEMENT, BEARER,  LANE_DB,   devices_delete_token},
     {"GET",    DM "/limits/{name}",                     DEVICES, MANAGEMENT, BEARER,  LANE_DB,   limits_show},
+
+    {"POST",   V2 "/filters/search",                    VIEW,    MANAGEMENT, BEARER,  LANE_DB,   inventory_search},
+    {"GET",    V2 "/filters/attributes",                VIEW,    MANAGEMENT, BEARER,  LANE_DB,   inventory_attributes},
+    {"GET",    V2 "/filters",                           VIEW,    MANAGEMENT, BEARER,  LANE_DB,   inventory_none},
+    {"GET",    V2 "/statistics",                        VIEW,    MANAGEMENT, BEARER,  LANE_DB,   inventory_statistics},
+    {"GET",    V "/groups",                             VIEW,    MANAGEMENT, BEARER,  LANE_DB,   inventory_none},
+    {"GET",    V "/devices",                            VIEW,    MANAGEMENT, BEARER,  LANE_DB,   inventory_list},
+    {"GET",    V "/devices/{id}",                       VIEW,    MANAGEMENT, BEARER,  LANE_DB,   inventory_get},
 
     {"GET",    ID "/tokens/verify",                     DEVICES, INTERNAL,   DEVICE,  LANE_IO,   enrolments_verify},
     {"POST",   ID "/tokens/verify",                     DEVICES, INTERNAL,   DEVICE,  LANE_IO,   enrolments_verify},

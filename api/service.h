@@ -21,6 +21,7 @@ struct service {
     struct ratelimit *user_limits; /* of verified calls of people; NULL: none */
     bool devices_only;             /* people's routes are not served, though their tokens count */
     const struct fleet *fleet;     /* NULL: routes of devices are not served */
+    bool inventory_view;           /* show devices as an inventory does, where no other service is one */
     struct pubkey_cache *device_keys;
     struct ratelimit *device_limits; /* of verify calls of devices; NULL: none */
     bool trust_gateway; /* believe the claims of unverified tokens; internal routes on the public listener too */

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "auth/attribute.h"
+#include "auth/iddata.h"
 #include "lib/auto.h"
 #include "lib/json.h"
 #include "lib/mem.h"
@@ -224,6 +226,27 @@ enum err device_db_count(struct db *db, const char *tenant, enum device_status s
     return ERR_OK;
 }
 
+static enum err insert_attribute(struct db *db, const struct device *device, const char *name, const char *value)
+{
+    static const char sql[] = "INSERT INTO device_attributes (tenant_id, device_id, name, value) "
+                              "VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING";
+    return db_exec(db, sql, DB_ARGS(db_text(device->tenant_id), db_text(device->id), db_text(name), db_text(value)),
+                   NULL);
+}
+
+static enum err insert_attributes(struct db *db, const struct device *device)
+{
+    AUTO(json_release) json_t *identity = iddata_json(device->id_data);
+    size_t n = 0;
+    for (void *i = json_object_iter(identity); i != NULL && n < ATTRIBUTE_INDEXED_MAX; n++) {
+        AUTO(mem_free) char *name = attribute_key(json_object_iter_key(i), json_object_iter_key_len(i));
+        AUTO(mem_free) char *value = attribute_value(json_object_iter_value(i));
+        TRY(insert_attribute(db, device, name, value));
+        i = json_object_iter_next(identity, i);
+    }
+    return ERR_OK;
+}
+
 enum err device_db_insert(struct db *db, const struct device *device, const char *id_hash, bool *inserted)
 {
     static const char sql[] = "INSERT INTO devices (id, tenant_id, id_hash, id_data, status, revision, created_ms, "
@@ -235,7 +258,7 @@ enum err device_db_insert(struct db *db, const struct device *device, const char
                         db_int(device->created_ms), db_int(device->updated_ms)),
                 &changed));
     *inserted = changed > 0;
-    return ERR_OK;
+    return changed > 0 ? insert_attributes(db, device) : ERR_OK;
 }
 
 enum err device_db_update(struct db *db, struct device *device, int64_t now_ms)

@@ -8,8 +8,8 @@
 #include "lib/err.h"
 
 /*
- * The tables of migrations/0005_devices.sql. Storage errors pass through. Devices are loaded with their sets. Tenants and
- * ids may be any bytes: what no row can have is not found.
+ * The tables of migrations/0005_devices.sql and 0008_inventory.sql. Storage errors pass through. Devices are loaded
+ * with their sets. Tenants and ids may be any bytes: what no row can have is not found.
  */
 
 /* ERR_DEVICE_NOT_FOUND */
@@ -44,7 +44,7 @@ enum err device_db_list_tenants(struct db *db, char ***out, size_t *n);
 
 enum err device_db_count(struct db *db, const char *tenant, enum device_status status, int64_t *count);
 
-/* *inserted is false, and nothing was written, when the identity was there. */
+/* With its attributes, in a transaction. *inserted is false, and nothing was written, when the identity was there. */
 enum err device_db_insert(struct db *db, const struct device *device, const char *id_hash, bool *inserted);
 
 /* Write status, decommissioning and provisioned; revision and updated_ms move on, here and in the row. */

@@ -107,6 +107,7 @@ static void make_service(const struct config *config, struct parts *parts)
         .user_limits = parts->user_limits,
         .devices_only = !parts->has_people,
         .fleet = parts->has_devices ? &parts->fleet : NULL,
+        .inventory_view = config->inventory_view,
         .device_keys = parts->device_keys,
         .device_limits = parts->device_limits,
         .trust_gateway = config->trust_gateway,

@@ -68,6 +68,7 @@ void fixture_init(struct fixture *f, int engine)
     f->service = (struct service){.db = f->db,
                                   .users = f->issuer,
                                   .fleet = &f->fleet,
+                                  .inventory_view = true,
                                   .device_keys = f->device_keys,
                                   .body_max = 1048576,
                                   .password_cost = COST,

@@ -74,10 +74,9 @@ class OpenApi(Case):
 
     def test_answers_what_is_described_and_nothing_else(self):
         for step in (self.front, self.identity, self.sessions, self.users, self.own_user, self.settings, self.tokens,
-                     self.plans, self.tenants, self.devices, self.device_requests, self.preauthorization,
-                     self.admission, self.device_tokens, self.device_limits, self.tenant_devices, self.operations,
-                     self.behind_a_gateway,
-                     self.over_the_quota):
+                     self.plans, self.tenants, self.devices, self.device_requests, self.inventory,
+                     self.preauthorization, self.admission, self.device_tokens, self.device_limits,
+                     self.tenant_devices, self.operations, self.behind_a_gateway, self.over_the_quota):
             with self.subTest(step.__name__):
                 step()
         self.assertEqual({pair for pair in self.doc.unmet() if pair[1] not in FAULTS}, RACES)
@@ -224,6 +223,27 @@ class OpenApi(Case):
         self.call("searchDevices", 400, {}, query="?page=%zz")
         self.call("searchDevices", 415, {}, headers={"Content-Type": "application/json; charset=utf-8"})
         self.assertEqual(self.call("searchDevices", 200, {"status": "unknown"}).json(), [])
+
+    def inventory(self):
+        """Of the device that the requests left pending."""
+        def one(kind, value):
+            return {"filters": [{"scope": "identity", "attribute": "mac", "type": kind, "value": value}]}
+        self.refuse("searchInventory", 400, "", {"page": "1"}, {"per_page": 501}, one("$regex", "x"), one("$in", "x"),
+                    {"filters": one("$eq", "x")["filters"] * 33},
+                    {"sort": [{"scope": "identity", "attribute": "mac", "order": "up"}]})
+        self.call("searchInventory", 400, {}, query="?a=%zz")
+        device, = self.call("searchInventory", 200, one("$eq", "02:00:00:00:00:02")).json()
+        self.assertEqual(self.call("listInventory", 200).json(), [device])
+        self.assertEqual(self.call("getInventoryDevice", 200, path=device).json(), device)
+        self.call("getInventoryDevice", 404)
+        for query in ("?page=abc", "?per_page=0", "?per_page=501", "?page=%zz"):
+            self.call("listInventory", 400, query=query)
+        self.assertEqual(self.call("listInventoryAttributes", 200).json()[0]["name"], "mac")
+        self.assertEqual(self.call("listInventoryFilters", 200).json(), [])
+        self.assertEqual(self.call("listInventoryGroups", 200).json(), [])
+        statistics = self.call("getInventoryStatistics", 200).json()["devices_by_status"]
+        self.assertEqual({status: tiers["standard"] for status, tiers in statistics.items()},
+                         {"accepted": 0, "pending": 1, "preauthorized": 0, "rejected": 0})
 
     def preauthorization(self):
         board = Board(self.path("board1.pem"), "ed25519", mac="02:00:00:00:00:01")

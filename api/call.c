@@ -131,6 +131,22 @@ enum err call_body(struct call *c, const char *prefix, json_t **out)
     return ERR_OK;
 }
 
+enum err call_object(struct call *c, const char *prefix, const char *type, struct json_span *out)
+{
+    char why[JSON_SCAN_WHY_SIZE];
+    struct json_span span;
+    if (c->is_body_cut)
+        return call_fail(c, ERR_JSON, "%s: %s", prefix, err_text(ERR_TOO_LARGE));
+    if (json_scan_first(c->body, c->body_len, why, &span) != ERR_OK)
+        return call_fail(c, ERR_JSON, "%s: %s", prefix, why);
+    enum json_scan_kind kind = json_scan_kind(span);
+    if (kind != JSON_SCAN_OBJECT && kind != JSON_SCAN_NULL)
+        return call_fail(c, ERR_JSON, "%s: json: cannot unmarshal %s into Go value of type %s", prefix,
+                         json_scan_word(span), type);
+    *out = kind == JSON_SCAN_OBJECT ? span : (struct json_span){"{}", 2};
+    return ERR_OK;
+}
+
 enum err call_string(struct call *c, const char *prefix, const json_t *body, const char *name, const char **out)
 {
     const json_t *value = json_member(body, name);

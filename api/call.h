@@ -9,6 +9,7 @@
 
 #include "auth/issuer.h"
 #include "lib/err.h"
+#include "lib/json_scan.h"
 #include "lib/net.h"
 #include "lib/rand.h"
 
@@ -120,6 +121,13 @@ void call_error(struct call *c, enum err e);
  * decode ...: " when prefix is not NULL.
  */
 enum err call_body(struct call *c, const char *prefix, json_t **out);
+
+/*
+ * The body as JSON text of an object, or null, for what the original reads field by field (lib/json_scan.h).
+ *   type  what it calls the object
+ * ERR_JSON, as call_body()
+ */
+enum err call_object(struct call *c, const char *prefix, const char *type, struct json_span *out);
 
 /* A member of body as text, "" when it is absent or null; borrowed. ERR_JSON, as call_body(), when it is no string. */
 enum err call_string(struct call *c, const char *prefix, const json_t *body, const char *name, const char **out);

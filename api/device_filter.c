@@ -78,14 +78,21 @@ static void add_status(struct device_filter *filter, const char *name)
         filter->status[status] = true;
 }
 
+/* An empty array asks for nothing in particular. */
+static bool names_some(const json_t *body, const char *name)
+{
+    const json_t *value = json_member(body, name);
+    return value != NULL && !(json_is_array(value) && json_array_size(value) == 0);
+}
+
 enum err device_filter_parse_body(struct call *c, const json_t *body, struct device_filter *out)
 {
     AUTO(device_filter_release) struct device_filter filter = every;
-    if (json_member(body, "status") != NULL) {
+    if (names_some(body, "status")) {
         memset(filter.status, 0, sizeof filter.status);
         TRY(each_text(c, body, "status", add_status, &filter));
     }
-    if (json_member(body, "id") != NULL) {
+    if (names_some(body, "id")) {
         filter.has_ids = true;
         TRY(each_text(c, body, "id", add_id, &filter));
     }

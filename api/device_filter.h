@@ -18,7 +18,8 @@
 enum err device_filter_parse(struct call *c, const struct query *query, struct device_filter *out);
 
 /*
- * "status" and "id" of a search, each a string or an array of them; an unknown status matches nothing (row 3).
+ * "status" and "id" of a search, each a string or an array of them; an unknown status matches nothing, no
+ * status or id is no condition (row 3).
  * ERR_BAD_REQUEST with the contract's text
  */
 enum err device_filter_parse_body(struct call *c, const json_t *body, struct device_filter *out);

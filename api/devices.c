@@ -127,46 +127,79 @@ enum err devices_status(struct call *c)
     return call_json(c, 200, json);
 }
 
-/* What must be there, both at once (contract/deviceauth 1.4, row 7). */
-static enum err check_blank(struct call *c, const json_t *identity, const char *pubkey)
+/* What a preauthorization says. */
+struct preauth {
+    struct json_span identity; /* a JSON object; empty when there is none */
+    char *pubkey;              /* NULL when there is none */
+    size_t pubkey_len;
+    bool force;
+};
+
+static void preauth_release(struct preauth *preauth)
 {
-    bool has_identity = json_object_size(identity) > 0;
-    bool has_key = *pubkey != '\0';
+    mem_free(&preauth->pubkey);
+}
+
+static enum err refuse_field(struct call *c, const char *name, const char *kind)
+{
+    return call_fail(c, ERR_JSON, "%s: json: field \"%s\" must be %s", decoding, name, kind);
+}
+
+static enum err set_field(struct call *c, struct json_span name, struct json_span value, struct preauth *out)
+{
+    enum json_scan_kind kind = json_scan_kind(value);
+    if (kind == JSON_SCAN_NULL)
+        return ERR_OK;
+    if (json_scan_is_field(name, "identity_data")) {
+        if (kind != JSON_SCAN_OBJECT)
+            return refuse_field(c, "identity_data", "an object");
+        out->identity = value;
+    }
+    if (json_scan_is_field(name, "pubkey")) {
+        if (kind != JSON_SCAN_STRING)
+            return refuse_field(c, "pubkey", "a string");
+        mem_free(&out->pubkey);
+        out->pubkey = json_scan_string(value, &out->pubkey_len);
+    }
+    if (json_scan_is_field(name, "force")) {
+        if (kind != JSON_SCAN_BOOL)
+            return refuse_field(c, "force", "a boolean");
+        out->force = *value.at == 't';
+    }
+    return ERR_OK;
+}
+
+/* What must be there, both at once (contract/deviceauth 1.4, row 7). */
+static enum err check_blank(struct call *c, const struct preauth *preauth)
+{
+    struct json_span rest = preauth->identity, name, value;
+    bool has_identity = rest.len > 0 && json_scan_member(&rest, &name, &value);
+    bool has_key = preauth->pubkey != NULL && preauth->pubkey_len > 0;
     if (has_identity && has_key)
         return ERR_OK;
     return call_fail(c, ERR_BAD_REQUEST, "%s: %s%s%s.", decoding, has_identity ? "" : "identity_data: cannot be blank",
                      has_identity || has_key ? "" : "; ", has_key ? "" : "pubkey: cannot be blank");
 }
 
-static enum err identify(struct call *c, const json_t *identity, const char *pubkey, struct iddata *id,
-                         struct pubkey **key)
-{
-    char key_why[PUBKEY_WHY_SIZE] = "";
-    char id_why[JSON_SCAN_WHY_SIZE] = "";
-    enum err e = pubkey_cache_get(c->service->device_keys, pubkey, strlen(pubkey), key_why, key);
-    if (e != ERR_OK)
-        return call_fail(c, e, "%s: %s", decoding, key_why);
-    AUTO(mem_free) char *text = json_dumps(identity, JSON_COMPACT);
-    e = iddata_parse(text, strlen(text), id_why, id);
-    return e == ERR_OK ? ERR_OK : call_fail(c, e, "%s: %s", decoding, id_why);
-}
-
 /* The body's identity and key, checked; *id and *key are the caller's. */
 static enum err read_preauth(struct call *c, struct iddata *id, struct pubkey **key, bool *force)
 {
-    AUTO(json_release) json_t *body = NULL;
-    const char *pubkey = "";
-    TRY(call_body(c, decoding, &body));
-    TRY(call_string(c, decoding, body, "pubkey", &pubkey));
-    const json_t *identity = json_member(body, "identity_data");
-    const json_t *forced = json_member(body, "force");
-    if (identity != NULL && !json_is_object(identity))
-        return call_fail(c, ERR_JSON, "%s: json: field \"identity_data\" must be an object", decoding);
-    if (forced != NULL && !json_is_boolean(forced))
-        return call_fail(c, ERR_JSON, "%s: json: field \"force\" must be a boolean", decoding);
-    TRY(check_blank(c, identity, pubkey));
-    *force = json_is_true(forced);
-    return identify(c, identity, pubkey, id, key);
+    AUTO(preauth_release) struct preauth preauth = {0};
+    struct json_span body, name, value;
+    char key_why[PUBKEY_WHY_SIZE] = "";
+    char id_why[JSON_SCAN_WHY_SIZE] = "";
+    TRY(call_object(c, decoding, "an object", &body));
+    while (json_scan_member(&body, &name, &value))
+        TRY(set_field(c, name, value, &preauth));
+    TRY(check_blank(c, &preauth));
+    enum err e = pubkey_cache_get(c->service->device_keys, preauth.pubkey, preauth.pubkey_len, key_why, key);
+    if (e != ERR_OK)
+        return call_fail(c, e, "%s: %s", decoding, key_why);
+    e = iddata_parse(preauth.identity.at, preauth.identity.len, id_why, id);
+    if (e != ERR_OK)
+        return call_fail(c, e, "%s: %s", decoding, id_why);
+    *force = preauth.force;
+    return ERR_OK;
 }
 
 enum err devices_preauthorize(struct call *c)
@@ -202,6 +235,8 @@ enum err devices_decommission(struct call *c)
 
 enum err devices_delete(struct call *c)
 {
+    if (*device_of(c) == '\0')
+        return call_fail(c, ERR_BAD_REQUEST, "device id (did) cannot be empty");
     TRY(bare(device_admit_delete(c->service->fleet, tenant_of(c), device_of(c))));
     return call_empty(c, 204);
 }

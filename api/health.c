@@ -42,15 +42,33 @@ static json_t *describe_keys(const struct keyset *set)
     return json_pack("{s:I, s:o}", "signing_kid", (json_int_t)key_kid(keyset_signing(set)), "files", files);
 }
 
+/* The keys of devices' tokens when they are not those of people's; NULL otherwise. */
+static struct keyring *device_ring(const struct service *service)
+{
+    struct keyring *ring = service->fleet != NULL ? issuer_ring(service->fleet->tokens) : NULL;
+    return ring != main_ring(service) ? ring : NULL;
+}
+
+/* Add what is to be known of a ring; whether nothing is wrong with its files. */
+static bool describe_ring(json_t *json, const char *name, struct keyring *ring)
+{
+    AUTO(keyring_release) struct keyring_view view = keyring_acquire(ring);
+    json_object_set_new(json, name, describe_keys(view.set));
+    return keyset_is_clean(view.set);
+}
+
 /* Degraded: it serves, but an operator should look. */
 static enum err show_detail(struct call *c, bool is_db_there)
 {
-    AUTO(keyring_release) struct keyring_view view = keyring_acquire(main_ring(c->service));
-    const char *state = !is_db_there ? "unavailable" : keyset_is_clean(view.set) ? "ok" : "degraded";
     AUTO(json_release)
-    json_t *json =
-        json_pack("{s:s, s:s, s:{s:s, s:b}, s:o}", "status", state, "version", c->service->version, "database",
-                  "engine", db_engine(c->service->db), "reachable", (int)is_db_there, "keys", describe_keys(view.set));
+    json_t *json = json_pack("{s:n, s:s, s:{s:s, s:b}}", "status", "version", c->service->version, "database", "engine",
+                             db_engine(c->service->db), "reachable", (int)is_db_there);
+    bool is_clean = describe_ring(json, "keys", main_ring(c->service));
+    struct keyring *devices = device_ring(c->service);
+    if (devices != NULL)
+        is_clean = describe_ring(json, "device_keys", devices) && is_clean;
+    const char *state = !is_db_there ? "unavailable" : is_clean ? "ok" : "degraded";
+    json_object_set_new(json, "status", json_string(state));
     return call_json(c, is_db_there ? 200 : 503, json);
 }
 

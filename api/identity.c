@@ -103,7 +103,8 @@ enum err identity_resolve(struct call *c, enum access access)
     TRY(find_credential(c));
     if (access == BEARER && c->service->trust_gateway) {
         memset(&c->token, 0, sizeof c->token);
-        return decode_unverified(c, &c->token.claims);
+        TRY(decode_unverified(c, &c->token.claims));
+        return c->token.claims.is_device ? ERR_UNAUTHORIZED : ERR_OK;
     }
     if (access == DEVICE)
         return check_token(c, c->service->fleet->tokens, ERR_NO_DEVICE);

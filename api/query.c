@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/route.h"
 #include "lib/auto.h"
 #include "lib/mem.h"
 
@@ -35,13 +36,19 @@ static const char *decode(const char *text, size_t len, bool is_form, char *out)
     return NULL;
 }
 
+/* What the original of each service says. */
+static const char *form_text(const struct call *c)
+{
+    return c->route != NULL && c->route->family == DEVICES ? "malformed query" : "bad form";
+}
+
 static enum err decode_form(struct call *c, const char *text, size_t len, char **out)
 {
     AUTO(mem_free) char *plain = mem_calloc(len + 1, 1);
     const char *bad = decode(text, len, true, plain);
     if (bad != NULL) {
         size_t left = (size_t)(text + len - bad);
-        return call_fail(c, ERR_BAD_REQUEST, "api: bad form parameters: invalid URL escape \"%.*s\"",
+        return call_fail(c, ERR_BAD_REQUEST, "api: %s parameters: invalid URL escape \"%.*s\"", form_text(c),
                          (int)(left < 3 ? left : 3), bad);
     }
     *out = MOVE(plain);

@@ -20,7 +20,7 @@ struct query {
 
 /*
  * Parse the call's query as a form ('+' is a space). ERR_BAD_REQUEST with the contract's text (contract/useradm 1.2,
- * GET users)
+ * GET users; contract/deviceauth 1.4, row 2)
  */
 enum err query_parse(struct call *c, struct query *out);
 void query_release(struct query *query);

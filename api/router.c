@@ -55,10 +55,13 @@ static bool is_served(const struct call *c, const struct route *r)
     return c->is_internal || c->service->trust_gateway;
 }
 
-/* The tenant of the open-source product has an empty name, which gateways and engines leave out of paths. */
+/*
+ * The tenant of the open-source product has an empty name, which gateways and engines leave out of paths; who removes
+ * a device without a name is told so.
+ */
 static bool may_be_empty(const char *pattern)
 {
-    return strncmp(pattern, "{tid}", 5) == 0;
+    return strncmp(pattern, "{tid}", 5) == 0 || strncmp(pattern, "{did}", 5) == 0;
 }
 
 /* Whether len characters of path are of the form of pattern, segment by segment; {name} takes any that is not empty. */
@@ -167,10 +170,10 @@ static enum err redirect_slash(struct call *c)
 static enum err route_call(struct call *c)
 {
     struct match_result found = find_route(c, strlen(c->path));
-    if (found.route == NULL && found.sibling != NULL)
-        return refuse_method(c, found.sibling);
-    if (found.route == NULL)
-        return redirect_slash(c);
+    if (found.route == NULL) {
+        enum err e = redirect_slash(c);
+        return e == ERR_NOT_FOUND && found.sibling != NULL ? refuse_method(c, found.sibling) : e;
+    }
     c->route = found.route;
     return take_params(c, found.route->path);
 }

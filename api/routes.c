@@ -76,8 +76,8 @@ const struct route routes[] = {
     {"GET",    ID "/tenants/{tid}/devices",             DEVICES, INTERNAL,   ANYONE,  LANE_DB,   devices_list},
     {"GET",    ID "/tenants/{tid}/devices/count",       DEVICES, INTERNAL,   ANYONE,  LANE_DB,   devices_count},
     {"GET",    ID "/tenants/{tid}/devices/{id}/status", DEVICES, INTERNAL,   ANYONE,  LANE_DB,   devices_status},
-    {"PATCH",  ID "/tenants/{tid}/devices/{id}",        DEVICES, INTERNAL,   ANYONE,  LANE_DB,   devices_update},
-    {"DELETE", ID "/tenants/{tid}/devices/{id}",        DEVICES, INTERNAL,   ANYONE,  LANE_DB,   devices_delete},
+    {"PATCH",  ID "/tenants/{tid}/devices/{did}",       DEVICES, INTERNAL,   ANYONE,  LANE_DB,   devices_update},
+    {"DELETE", ID "/tenants/{tid}/devices/{did}",       DEVICES, INTERNAL,   ANYONE,  LANE_DB,   devices_delete},
     {"GET",    ID "/alive",                             DEVICES, INTERNAL,   ANYONE,  LANE_IO,   health_alive},
     {"GET",    ID "/health",                            DEVICES, INTERNAL,   ANYONE,  LANE_DB,   health_show},
 

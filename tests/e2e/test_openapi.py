@@ -12,7 +12,7 @@ from openapi import Description
 
 USER = ("alice@example.com", "correct horse")
 NOBODY = "00000000-0000-4000-8000-000000000000"
-IDS = {"id": "me", "userid": NOBODY, "aid": NOBODY, "jti": NOBODY, "tid": "", "name": "max_devices"}
+IDS = {"id": "me", "did": NOBODY, "userid": NOBODY, "aid": NOBODY, "jti": NOBODY, "tid": "", "name": "max_devices"}
 FORWARDED = {"X-Forwarded-Method": "GET", "X-Forwarded-Uri": "/api/management/v1/inventory/devices"}
 
 # A lost race, and what is out of order: other tests see to those.
@@ -316,11 +316,13 @@ class OpenApi(Case):
         device, = self.call("listTenantDevices", 200).json()
         self.call("getTenantDeviceStatus", 404)
         self.assertEqual(self.call("getTenantDeviceStatus", 200, path=device).json(), {"status": "accepted"})
-        self.refuse("updateTenantDevice", 400, "", {"provisioned": "x"}, path=device)
-        self.call("updateTenantDevice", 204, {"provisioned": True}, path=device)
+        at = {"did": device["id"]}
+        self.refuse("updateTenantDevice", 400, "", {"provisioned": "x"}, path=at)
+        self.call("updateTenantDevice", 204, {"provisioned": True}, path=at)
         self.call("updateTenantDevice", 404, {"provisioned": True})
-        self.call("deleteTenantDevice", 404, path={**device, "tid": "acme"})
-        self.call("deleteTenantDevice", 204, path=device)
+        self.call("deleteTenantDevice", 404, path={**at, "tid": "acme"})
+        self.call("deleteTenantDevice", 400, path={"did": ""})
+        self.call("deleteTenantDevice", 204, path=at)
 
     def operations(self):
         self.call("deviceAlive", 204)

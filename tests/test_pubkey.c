@@ -471,8 +471,9 @@ START_TEST(refuses_other_encodings)
     struct bytes e = hex("0203010001");
     struct bytes good = element(0x02, n.at, n.len);
     struct bytes negative = element(0x02, n.at + 1, 128);
-    memmove(n.at + 1, n.at, n.len);
-    struct bytes padded = element(0x02, n.at, n.len + 1);
+    struct bytes two_zeros = {.len = 1};
+    two_zeros = join(&two_zeros, &n);
+    struct bytes padded = element(0x02, two_zeros.at, two_zeros.len);
     const char *modulus = "cannot decode public key: x509: invalid RSA modulus";
     struct bytes key = sequence(&negative, &e);
     struct bytes der = spki(RSA_ID, &key);

@@ -11,12 +11,13 @@
 #include "lib/sat.h"
 #include "tests/support.h"
 
+/* Two have no text, since their replies have no body: contract/deviceauth 1.4, 3.3. */
 START_TEST(every_error_has_a_status_and_a_text)
 {
 #define CHECK_ROW(name, status, text)                                                                                  \
     ck_assert_str_eq(err_name(ERR_##name), #name);                                                                     \
     ck_assert_int_eq(err_status(ERR_##name), status);                                                                  \
-    ck_assert_str_ne(err_text(ERR_##name), "");
+    ck_assert_int_eq(*err_text(ERR_##name) == '\0', ERR_##name == ERR_NO_DEVICE || ERR_##name == ERR_NOTHING_THERE);
     ERR_LIST(CHECK_ROW)
 }
 END_TEST

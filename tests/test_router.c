@@ -84,6 +84,7 @@ START_TEST(enterprise_routes_are_a_json_404_whoever_asks)
     const char *const credentials[] = {good, NULL, "", "Bearer a.b.c", "Bearer", "Basic eDp5"};
     for (size_t i = 0; i < 2 * sizeof credentials / sizeof *credentials; i++) {
         f.service.trust_gateway = i % 2 == 1;
+        f.service.inventory_view = false;
         AUTO(fixture_free) struct call *c = fixture_call(&f, probes[_i].method, probes[_i].path);
         c->query = probes[_i].query;
         c->header[CALL_AUTHORIZATION] = credentials[i / 2];

@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "lib/batch.h"
 
+#include <stdint.h>
 #include <time.h>
 
 #include "lib/clock.h"
@@ -15,18 +16,6 @@ void batch_init(struct batch *batch)
 void batch_release(struct batch *batch)
 {
     pthread_mutex_destroy(&batch->lock);
-}
-
-static void init_member(struct batch_member *member)
-{
-    pthread_condattr_t attr;
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&member->wake, &attr);
-    pthread_condattr_destroy(&attr);
-    member->next = NULL;
-    member->is_taken = false;
-    member->is_done = false;
 }
 
 static void enter(struct batch *batch, struct batch_member *member)
@@ -49,48 +38,96 @@ static void leave(struct batch *batch, const struct batch_member *member)
         batch->last = before;
 }
 
-/* Take the first of the line, its caller among them or not. */
-static size_t take(struct batch *batch, struct batch_member **members)
+static void init_member(struct batch_member *member)
+{
+    pthread_condattr_t attr;
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&member->changed, &attr);
+    pthread_condattr_destroy(&attr);
+    pthread_mutex_init(&member->lock, NULL);
+    member->state = BATCH_WAITS;
+    member->next = NULL;
+}
+
+static void release_member(struct batch_member *member)
+{
+    pthread_cond_destroy(&member->changed);
+    pthread_mutex_destroy(&member->lock);
+}
+
+/* Whoever is told that it is served may be gone at once. */
+static void tell(struct batch_member *member, enum batch_state state)
+{
+    pthread_mutex_lock(&member->lock);
+    member->state = state;
+    if (state != BATCH_TAKEN)
+        pthread_cond_signal(&member->changed);
+    pthread_mutex_unlock(&member->lock);
+}
+
+/* Take the first of the line, the one who leads among them. */
+static size_t take(struct batch *batch, const struct batch_member *leader, struct batch_member **members)
 {
     size_t n = 0;
     for (; n < BATCH_MAX && batch->first != NULL; n++) {
         members[n] = batch->first;
-        members[n]->is_taken = true;
         batch->first = members[n]->next;
+        if (members[n] != leader)
+            tell(members[n], BATCH_TAKEN);
     }
     if (batch->first == NULL)
         batch->last = NULL;
     return n;
 }
 
-/* Until it is served, or its turn to serve has come; false when it waited for too long. */
-static bool wait_in_line(struct batch *batch, struct batch_member *member, int wait_ms)
-{
-    int64_t ns = clock_mono_ns() + (int64_t)wait_ms * 1000000;
-    const struct timespec limit = {.tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000};
-    int rc = 0;
-    while (!member->is_done && (batch->is_busy || batch->first != member) && (rc == 0 || member->is_taken))
-        rc = member->is_taken ? pthread_cond_wait(&member->wake, &batch->lock)
-                              : pthread_cond_timedwait(&member->wake, &batch->lock, &limit);
-    return member->is_done || (!batch->is_busy && batch->first == member);
-}
-
-static void work(struct batch *batch, void (*serve)(struct batch_member *const *members, size_t n, void *arg),
-                 void *arg)
+static void lead(struct batch *batch, struct batch_member *leader,
+                 void (*serve)(struct batch_member *const *members, size_t n, void *arg), void *arg)
 {
     struct batch_member *members[BATCH_MAX];
-    batch->is_busy = true;
-    size_t n = take(batch, members);
+    pthread_mutex_lock(&batch->lock);
+    size_t n = take(batch, leader, members);
     pthread_mutex_unlock(&batch->lock);
     serve(members, n, arg);
     pthread_mutex_lock(&batch->lock);
-    batch->is_busy = false;
-    for (size_t i = 0; i < n; i++) {
-        members[i]->is_done = true;
-        pthread_cond_signal(&members[i]->wake);
-    }
-    if (batch->first != NULL)
-        pthread_cond_signal(&batch->first->wake);
+    batch->is_busy = batch->first != NULL;
+    if (batch->is_busy)
+        tell(batch->first, BATCH_LEADS);
+    pthread_mutex_unlock(&batch->lock);
+    for (size_t i = 0; i < n; i++)
+        if (members[i] != leader)
+            tell(members[i], BATCH_SERVED);
+}
+
+/* Until its state is a final one, or the limit has passed while it waits. */
+static enum batch_state wait_for_word(struct batch_member *member, const struct timespec *limit)
+{
+    int rc = 0;
+    pthread_mutex_lock(&member->lock);
+    while (member->state == BATCH_TAKEN || (member->state == BATCH_WAITS && rc == 0))
+        rc = member->state == BATCH_TAKEN ? pthread_cond_wait(&member->changed, &member->lock)
+                                          : pthread_cond_timedwait(&member->changed, &member->lock, limit);
+    enum batch_state state = member->state;
+    pthread_mutex_unlock(&member->lock);
+    return state;
+}
+
+/* What the member is told; BATCH_WAITS when it waited for too long and has left the line. */
+static enum batch_state wait_in_line(struct batch *batch, struct batch_member *member, int wait_ms)
+{
+    int64_t ns = clock_mono_ns() + (int64_t)wait_ms * 1000000;
+    const struct timespec limit = {.tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000};
+    enum batch_state state = wait_for_word(member, &limit);
+    if (state != BATCH_WAITS)
+        return state;
+    pthread_mutex_lock(&batch->lock);
+    pthread_mutex_lock(&member->lock);
+    state = member->state;
+    if (state == BATCH_WAITS)
+        leave(batch, member);
+    pthread_mutex_unlock(&member->lock);
+    pthread_mutex_unlock(&batch->lock);
+    return state == BATCH_TAKEN ? wait_for_word(member, &limit) : state;
 }
 
 bool batch_run(struct batch *batch, struct batch_member *member, int wait_ms,
@@ -98,16 +135,14 @@ bool batch_run(struct batch *batch, struct batch_member *member, int wait_ms,
 {
     init_member(member);
     pthread_mutex_lock(&batch->lock);
+    enum batch_state state = batch->is_busy ? BATCH_WAITS : BATCH_LEADS;
+    batch->is_busy = true;
     enter(batch, member);
-    bool is_turn = wait_in_line(batch, member, wait_ms);
-    if (!is_turn)
-        leave(batch, member);
-    else if (!member->is_done)
-        work(batch, serve, arg);
-    /* whoever was to wake the first of the line may have given up */
-    if (!is_turn && !batch->is_busy && batch->first != NULL)
-        pthread_cond_signal(&batch->first->wake);
     pthread_mutex_unlock(&batch->lock);
-    pthread_cond_destroy(&member->wake);
-    return member->is_done;
+    if (state == BATCH_WAITS)
+        state = wait_in_line(batch, member, wait_ms);
+    if (state == BATCH_LEADS)
+        lead(batch, member, serve, arg);
+    release_member(member);
+    return state != BATCH_WAITS;
 }

@@ -14,19 +14,21 @@
 /* How many are served together at most. */
 #define BATCH_MAX 64
 
+enum batch_state { BATCH_WAITS, BATCH_TAKEN, BATCH_SERVED, BATCH_LEADS };
+
 /* One who waits: the first member of a caller's own struct, on its stack. */
 struct batch_member {
-    struct batch_member *next;
-    pthread_cond_t wake;
-    bool is_taken; /* somebody works for it */
-    bool is_done;
+    struct batch_member *next; /* guarded by the batch's lock */
+    pthread_mutex_t lock;      /* guards state; taken after the batch's, where both are */
+    pthread_cond_t changed;
+    enum batch_state state;
 };
 
 struct batch {
-    pthread_mutex_t lock;
+    pthread_mutex_t lock; /* guards what follows */
     struct batch_member *first;
     struct batch_member *last;
-    bool is_busy;
+    bool is_busy; /* somebody leads */
 };
 
 void batch_init(struct batch *batch);

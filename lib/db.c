@@ -29,11 +29,12 @@ struct pool {
     pthread_cond_t ended; /* a transaction */
     size_t open;          /* connections, in use or idle */
     struct db_conn *idle;
-    size_t in_tx;        /* transactions that run */
-    size_t want_alone;   /* transactions that wait until no other runs */
-    bool alone;          /* the one that runs wants no other beside it */
-    bool down;           /* the last attempt to connect failed, and that is in the log */
-    struct batch writes; /* where one writer is all there is: those who wait for their turn */
+    size_t in_tx;           /* transactions that run */
+    size_t want_alone;      /* transactions that wait until no other runs */
+    bool alone;             /* the one that runs wants no other beside it */
+    bool down;              /* the last attempt to connect failed, and that is in the log */
+    struct batch writes;    /* where one writer is all there is: those who wait for their turn */
+    struct db_conn *writer; /* theirs, beside the others: nobody else's commits make its cache stale */
 };
 
 struct db {
@@ -224,6 +225,8 @@ void db_free(struct db **db)
         pool->idle = conn->next;
         pool->engine->close(&conn);
     }
+    if (pool->writer != NULL)
+        pool->engine->close(&pool->writer);
     batch_release(&pool->writes);
     pthread_mutex_destroy(&pool->lock);
     pthread_cond_destroy(&pool->freed);
@@ -368,19 +371,30 @@ static void write_all(struct pool *pool, struct db_conn *conn, struct batch_memb
     spoil(members, n, e);
 }
 
+/* Who serves the writes is alone with their connection. */
+static enum err open_writer(struct pool *pool)
+{
+    char why[256] = "";
+    if (pool->writer != NULL && !pool->writer->lost)
+        return ERR_OK;
+    if (pool->writer != NULL)
+        pool->engine->close(&pool->writer);
+    enum err e = pool->engine->open(pool->url, why, sizeof why, &pool->writer);
+    pool_note(pool, e != ERR_OK, why);
+    return e;
+}
+
 static void serve_writes(struct batch_member *const *members, size_t n, void *arg)
 {
     struct pool *pool = arg;
-    struct db_conn *conn = NULL;
-    enum err e = pool_get(pool, &conn);
+    enum err e = open_writer(pool);
     spoil(members, n, e);
     if (e != ERR_OK)
         return;
     if (n == 1)
-        write_one(pool, conn, (struct write *)members[0]);
+        write_one(pool, pool->writer, (struct write *)members[0]);
     else
-        write_all(pool, conn, members, n);
-    pool_put(pool, conn);
+        write_all(pool, pool->writer, members, n);
 }
 
 /* A transaction on an engine with one writer. */

@@ -32,7 +32,7 @@ FUZZERS = $(patsubst tests/fuzz/%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 REPLAYS = $(patsubst %,$(B)/tests/fuzz/%_replay,$(FUZZERS))
 BENCHES = $(patsubst tests/bench/%.c,$(B)/bench/%,$(sort $(wildcard tests/bench/bench_*.c)))
 
-.PHONY: all tests run check bench lint fmt asan tsan valgrind fuzz cover install clean deps deps-run deps-test deps-lint help always
+.PHONY: all tests run check bench lint fmt asan tsan valgrind fuzz cover install clean deps deps-run deps-test deps-lint deps-bench help always
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -89,7 +89,7 @@ $(B)/bench/%: $(B)/tests/bench/%.o $(B)/libmintd.a
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D); $(LINK) -o $@ $^ $(LIBS) $(shell pkg-config --libs libjwt)
 
-## make deps        install what the build needs (deps-test: and what tests and bench need; deps-lint: and lint)
+## make deps        install what the build needs (deps-test: and what tests need; deps-lint: and lint; deps-bench: and bench)
 deps:
 	@tests/deps.sh build
 deps-test:
@@ -98,6 +98,8 @@ deps-lint:
 	@tests/deps.sh lint
 deps-run:
 	@tests/deps.sh run
+deps-bench:
+	@tests/deps.sh bench
 
 ## make run         keys, database, a first user, and a server on SQLite in ./run
 run: deps-run
@@ -109,10 +111,10 @@ check: deps-test
 	@$(MAKE) $(SUB) all tests
 	@tests/check.sh $(B) $(T)
 
-## make bench       the ratios of README, measured here and now; WHAT=jws or verify for a part
-bench: deps-test
+## make bench       every figure of README beside its reference, measured here and now; WHAT=verify for a part
+bench: deps-bench
 	@$(MAKE) $(SUB) all $(BENCHES)
-	@tests/bench/run.sh $(B) $(WHAT)
+	@/usr/bin/python3 tests/bench/run.py $(B) $(WHAT)
 
 ## make lint        layer rules, format, clang-tidy, shellcheck, docs/openapi.yaml
 lint: deps-lint

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # Install the Debian packages that are missing: what the build needs (deps.sh build), what the calls that `make run` prints need too
-# (deps.sh run), what the tests need too (deps.sh test), or what lint needs beside those (deps.sh lint).
+# (deps.sh run), what the tests need too (deps.sh test), what lint needs beside those (deps.sh lint), or what bench needs (deps.sh bench).
 set -eu
 
 build='gcc libc6-dev pkg-config libmicrohttpd-dev libssl-dev libjansson-dev libpcre2-dev libpq-dev libsqlite3-dev libyaml-dev libcrypt-dev
@@ -10,17 +10,19 @@ run=curl
 test='check libjwt-dev postgresql postgresql-client jq openssl sqlite3 nginx-light python3 python3-yaml
       python3-jsonschema strace faketime wrk valgrind clang clang-format clang-tidy llvm libclang-rt-14-dev shellcheck gcovr util-linux
       libglib2.0-0 liblzma5'
+bench='wrk openssl sqlite3 postgresql libjwt-dev procps util-linux python3 python3-matplotlib'
 
 case ${1:-} in
 build) want=$build ;;
 run) want="$build $run" ;;
+bench) want="$build $bench" ;;
 test) want="$build $run $test" ;;
 lint)
     want="$build $run $test"
     # whoever has a Node.js of another origin keeps it: Debian's npm would not go with it
     command -v npm >/dev/null || want="$want nodejs npm"
     ;;
-*) echo "usage: deps.sh build|run|test|lint" >&2; exit 2 ;;
+*) echo "usage: deps.sh build|run|test|lint|bench" >&2; exit 2 ;;
 esac
 
 missing=

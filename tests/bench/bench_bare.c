@@ -26,7 +26,10 @@ static enum MHD_Result answer(void *arg, struct MHD_Connection *connection, cons
         *state = &empty; /* answering in the first call would close the connection */
         return MHD_YES;
     }
-    *body_len = 0;
+    if (*body_len > 0) {
+        *body_len = 0;
+        return MHD_YES;
+    }
     return MHD_queue_response(connection, 200, empty);
 }
 

@@ -1,89 +1,64 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Requests of an accepted device for a token, beside the sum of what they are made of.   enrol.py BUILD
+"""Requests of accepted devices for a token beside the sum of what they are made of, and SQLite beside PostgreSQL."""
+from fleet import ASK, Fleet
+from harness import interleave, load, middle, number, parts_us, ratio
+from servers import Bare, Mintd, Postgres, scratch, subfolder
 
-The device's key is P-256, the server's ES256, storage is SQLite that commits durably, 32 connections. The parts are
-measured in the same run: bare libmicrohttpd over HTTP with the same load, and in process what bench_enrol measures.
-"""
-import json
-import os
-import statistics
-import subprocess
-import sys
-import tempfile
-import urllib.request
+CONNECTIONS = 32
+NAMES = {"es256": ("P-256", "ES256"), "ed25519": ("Ed25519", "EdDSA"), "rsa2048": ("RSA-2048", "RS256, 2048 bits"),
+         "rsa3072": ("RSA-3072", "RS256, 3072 bits")}
 
-from verify import ME, ROUNDS, Server, load, start_bare, start_mintd
-
-ASK = "/api/devices/v1/authentication/auth_requests"
-DEVAUTH = "/api/management/v2/devauth"
+# The device's key, the server's key, the goal, rounds.
+ROWS = (("es256", "es256", ">= 0.75", 5), ("ed25519", "es256", ">= 0.80", 3), ("rsa2048", "es256", ">= 0.80", 3),
+        ("rsa3072", "es256", ">= 0.80", 3), ("es256", "rsa2048", ">= 0.80", 3), ("es256", "ed25519", ">= 0.80", 3))
 
 
-def read(folder, name):
-    with open(os.path.join(folder, name)) as file:
-        return file.read()
+def ask(mintd, fleet, connections=CONNECTIONS):
+    return load(mintd, mintd.public + ASK, connections, **fleet.wrk())
 
 
-def call(url, method="GET", headers=None, body=None):
-    request = urllib.request.Request(url, method=method, headers=headers or {}, data=body and body.encode())
-    try:
-        with urllib.request.urlopen(request) as reply:
-            return reply.status, reply.read().decode()
-    except urllib.error.HTTPError as error:
-        return error.code, error.read().decode()
+def beside_parts(report, build, folder, fleet, kind, goal, rounds):
+    verify, sign = f"verify_{fleet.kind}", f"sign_{kind}"
+    home = subfolder(folder, f"{fleet.kind}-{kind}")
+    with Bare(build, home) as bare, Mintd(build, home, keys=(kind,)) as mintd:
+        fleet.admit(mintd)
+        runs = interleave(rounds, bare=lambda: load(bare, bare.url, CONNECTIONS, **fleet.wrk()),
+                          parts=lambda: parts_us(build, verify, sign, "commit", "commit_wall"),
+                          mintd=lambda: ask(mintd, fleet))
+    for parts, alone in zip(runs["parts"], runs["bare"]):
+        parts["sum_us"] = alone["cpu_us"] + parts[verify] + parts[sign] + parts["commit"]
+    ours_us = middle(runs["mintd"], "cpu_us")
+    report.add(f"token for a device, {NAMES[fleet.kind][0]} device, {NAMES[kind][1]}", 1e6 / ours_us,
+               "sum of the parts", 1e6 / middle(runs["parts"], "sum_us"), "requests/CPU s",
+               ratio(runs["parts"], runs["mintd"], "sum_us", "cpu_us"), goal, kind="enrol", device=fleet.kind, server=kind,
+               rps=middle(runs["mintd"], "rps"), cpu_us=ours_us, http_us=middle(runs["bare"], "cpu_us"),
+               verify_us=middle(runs["parts"], verify), sign_us=middle(runs["parts"], sign),
+               commit_us=middle(runs["parts"], "commit"), p99_ms=middle(runs["mintd"], "p99_ms"),
+               note=f"{number(ours_us)} us, {number(middle(runs['mintd'], 'rps'))} requests/s; the parts are HTTP "
+                    f"{number(middle(runs['bare'], 'cpu_us'))}, verifying {number(middle(runs['parts'], verify))}, "
+                    f"signing {number(middle(runs['parts'], sign))}, a row {number(middle(runs['parts'], 'commit'))}.")
 
 
-def admit(base, bearer, ask):
-    """Ask once, and have the request accepted."""
-    status, text = call(base + ASK, "POST", ask["headers"], ask["body"])
-    assert status == 401, text
-    device = json.loads(call(base + DEVAUTH + "/devices", headers=bearer)[1])[0]
-    path = f"{DEVAUTH}/devices/{device['id']}/auth/{device['auth_sets'][0]['id']}/status"
-    status, text = call(base + path, "PUT", {**bearer, "Content-Type": "application/json"}, '{"status":"accepted"}')
-    assert status == 204, text
-    status, text = call(base + ASK, "POST", ask["headers"], ask["body"])
-    assert status == 200, text
+def beside_sqlite(report, build, folder, fleet):
+    homes = subfolder(folder, "on-sqlite"), subfolder(folder, "on-postgres")
+    with Postgres(folder) as postgres, Mintd(build, homes[0]) as sqlite, Mintd(build, homes[1], db=postgres.url) as ours:
+        fleet.admit(sqlite)
+        fleet.admit(ours)
+        before = postgres.cpu_us()
+        runs = interleave(sqlite=lambda: ask(sqlite, fleet), postgres=lambda: ask(ours, fleet))
+        requests = sum(sample["requests"] for sample in runs["postgres"])
+        database_us = (postgres.cpu_us() - before) / requests
+    report.add("token for a device, P-256, ES256, on PostgreSQL", middle(runs["postgres"], "rps"), "on SQLite",
+               middle(runs["sqlite"], "rps"), "requests/s", ratio(runs["postgres"], runs["sqlite"], "rps"), ">= 0.60",
+               kind="enrol-postgres", cpu_us=middle(runs["postgres"], "cpu_us"), database_us=database_us,
+               sqlite_cpu_us=middle(runs["sqlite"], "cpu_us"),
+               note=f"CPU per request: mintd {number(middle(runs['postgres'], 'cpu_us'))} us and the database "
+                    f"{number(database_us)} us, on SQLite {number(middle(runs['sqlite'], 'cpu_us'))} us in all.")
 
 
-def write_script(folder, ask):
-    """What wrk sends: the same bytes each time, as a device that repeats its request does."""
-    path = os.path.join(folder, "ask.lua")
-    with open(path, "w") as file:
-        file.write('wrk.method = "POST"\n')
-        file.write(f"wrk.body = {json.dumps(ask['body'])}\n")
-        for name, value in ask["headers"].items():
-            file.write(f"wrk.headers[{json.dumps(name)}] = {json.dumps(value)}\n")
-    return path
-
-
-def main(build):
-    with tempfile.TemporaryDirectory(prefix="mintd-bench-") as folder:
-        parts = json.loads(subprocess.run([f"{build}/bench/bench_enrol", folder], check=True, capture_output=True).stdout)
-        ask = {"body": read(folder, "body"),
-               "headers": {"Content-Type": "application/json", "X-MEN-Signature": read(folder, "signature")}}
-        rows = []
-        for threads in (1,):
-            bare, mintd = start_bare(build, threads), start_mintd(build, threads, folder)
-            try:
-                base = f"http://{mintd[0].found[0]}"
-                admit(base, {"Authorization": mintd[2][0].split(": ", 1)[1]}, ask)
-                script = ["-s", write_script(folder, ask)]
-                rounds = [(load(*bare, 32), load(mintd[0], base + ASK, [], 32, script)) for _ in range(ROUNDS)]
-            finally:
-                bare[0].stop()
-                mintd[0].stop()
-            middle = lambda pick: statistics.median(pick(b, m) for b, m in rounds)
-            sum_us = middle(lambda b, m: b[1]) + parts["verify_us"] + parts["sign_us"] + parts["commit_us"]
-            rows.append({"bare_us": middle(lambda b, m: b[1]), **parts, "sum_us": sum_us,
-                         "ours_us": middle(lambda b, m: m[1]), "rps": middle(lambda b, m: m[0]),
-                         "ratio": sum_us / middle(lambda b, m: m[1])})
-    row = rows[0]
-    print("us of CPU a request:  bare HTTP %.1f + signature %.1f + token %.1f + row %.1f (%.1f on the wall) = %.1f"
-          % (row["bare_us"], row["verify_us"], row["sign_us"], row["commit_us"], row["commit_wall_us"], row["sum_us"]))
-    print("mintd %.1f us of CPU, %.0f requests/s; sum / mintd = %.2f   (reading a key that is not remembered: %.1f us)"
-          % (row["ours_us"], row["rps"], row["ratio"], row["parse_us"]))
-    with open(f"{build}/bench/enrol.json", "w") as out:
-        json.dump(rows, out, indent=1)
-
-
-if __name__ == "__main__":
-    main(sys.argv[1])
+def run(report, build):
+    with scratch() as folder:
+        fleets = {kind: Fleet(folder, kind) for kind in NAMES}
+        for device, kind, goal, rounds in ROWS:
+            beside_parts(report, build, folder, fleets[device], kind, goal, rounds)
+        beside_sqlite(report, build, folder, fleets["es256"])

@@ -1,116 +1,62 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Requests per second and CPU per request of the verify endpoint and of a bare libmicrohttpd server, in turn, with medians.
+"""Verify beside libmicrohttpd that does nothing: a token that was seen before, and tokens that never were."""
+from harness import interleave, load, middle, number, parts_us, ratio
+from servers import FORWARDED, Bare, Mintd, scratch, subfolder
 
-The load generator shares the cores with both, so the ratios are the figures to look at.   verify.py BUILD
-"""
-import base64
-import json
-import os
-import re
-import statistics
-import subprocess
-import sys
-import tempfile
-import urllib.request
-
-ROUNDS = 5
-SECONDS = 2
-TICK = os.sysconf("SC_CLK_TCK")
-ME = ("bench@example.com", "bench password")
+# Tokens that come round again only when the server has long forgotten them.
+COLD_TOKENS = 3000
+COLD = (("ES256", "es256", "verify_es256"), ("RS256, 2048 bits", "rsa2048", "verify_rsa2048"),
+        ("RS256, 3072 bits", "rsa3072", "verify_rsa3072"), ("EdDSA", "ed25519", "verify_ed25519"))
 
 
-class Server:
-    """A process, where it listens, and how much CPU it has used."""
-
-    def __init__(self, args, stream, pattern, **more):
-        self.process = subprocess.Popen(args, stdin=subprocess.PIPE, text=True, **more)
-        pipe = getattr(self.process, stream)
-        for line in pipe:
-            found = re.search(pattern, line)
-            if found:
-                self.found = found.groups()
-                return
-        raise SystemExit(f"{args[0]} does not start")
-
-    def cpu_s(self):
-        fields = open(f"/proc/{self.process.pid}/stat").read().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / TICK
-
-    def stop(self):
-        self.process.stdin.close()
-        self.process.terminate()
-        self.process.wait()
-
-
-def start_bare(build, threads):
-    server = Server([f"{build}/bench/bench_bare", str(threads)], "stdout", r"^(\d+)$", stdout=subprocess.PIPE)
-    return server, f"http://127.0.0.1:{server.found[0]}/", []
-
-
-def start_mintd(build, threads, folder):
-    env = dict(os.environ, MINTD_DB=f"sqlite:{folder}/bench{threads}.db", MINTD_LISTEN="127.0.0.1:0",
-               MINTD_INTERNAL_LISTEN="127.0.0.1:0", MINTD_IO_THREADS=str(threads),
-               USERADM_KEY_DIRECTORY=f"{folder}/keys", MINTD_LOG_LEVEL="info")
-    run = dict(env=env, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    if threads == 1:
-        subprocess.run([f"{build}/mintd", "keys", "generate", "--type", "es256"], **run)
-    subprocess.run([f"{build}/mintd", "migrate"], **run)
-    subprocess.run([f"{build}/mintd", "user", "create", "--email", ME[0], "--password", ME[1]], **run)
-    log = open(f"{folder}/log{threads}", "w+")
-    server = Server([f"{build}/mintd", "server"], "stderr", r"serving listen=(\S+) internal_listen=(\S+)", env=env,
-                    stderr=subprocess.PIPE)
-    # the rest of the log goes to a file, so that the pipe never fills
-    subprocess.Popen(["cat"], stdin=server.process.stderr, stdout=log)
-    login = urllib.request.Request(f"http://{server.found[0]}/api/management/v1/useradm/auth/login", method="POST")
-    login.add_header("Authorization", "Basic " + base64.b64encode(":".join(ME).encode()).decode())
-    token = urllib.request.urlopen(login).read().decode()
-    headers = [f"Authorization: Bearer {token}", "X-Forwarded-Method: GET",
-               "X-Forwarded-Uri: /api/management/v1/inventory/devices"]
-    return server, f"http://{server.found[1]}/api/internal/v1/useradm/auth/verify", headers
-
-
-def load(server, url, headers, connections, more=()):
-    """One round: requests per second, and microseconds of the server's CPU per request."""
-    before = server.cpu_s()
-    args = ["wrk", "-t1", f"-c{connections}", f"-d{SECONDS}s", *more]
-    for header in headers:
-        args += ["-H", header]
-    text = subprocess.run(args + [url], capture_output=True, text=True, check=True).stdout
-    if "Non-2xx" in text:
-        raise SystemExit(f"{url} refuses:\n{text}")
-    requests = int(re.search(r"(\d+) requests in", text).group(1))
-    rate = float(re.search(r"Requests/sec:\s+([\d.]+)", text).group(1))
-    return rate, (server.cpu_s() - before) * 1e6 / requests
-
-
-def compare(bare, mintd, connections):
-    rounds = [(load(*bare, connections), load(*mintd, connections)) for _ in range(ROUNDS)]
-    middle = lambda pick: statistics.median(pick(b, m) for b, m in rounds)
-    return {"connections": connections,
-            "bare_rps": middle(lambda b, m: b[0]), "verify_rps": middle(lambda b, m: m[0]),
-            "rps_ratio": middle(lambda b, m: m[0] / b[0]),
-            "bare_us": middle(lambda b, m: b[1]), "verify_us": middle(lambda b, m: m[1]),
-            "cpu_ratio": middle(lambda b, m: b[1] / m[1])}
-
-
-def main(build):
-    rows = []
-    print("threads  conns   bare req/s  verify req/s  ratio   bare us/req  verify us/req  per CPU s")
-    with tempfile.TemporaryDirectory(prefix="mintd-bench-") as folder:
+def warm(report, build):
+    with scratch() as folder:
         for threads in (1, 2):
-            bare, mintd = start_bare(build, threads), start_mintd(build, threads, folder)
-            try:
-                for connections in (32, 128):
-                    row = {"threads": threads, **compare(bare, mintd, connections)}
-                    rows.append(row)
-                    print("{threads:7d} {connections:6d} {bare_rps:12.0f} {verify_rps:13.0f} {rps_ratio:6.2f}"
-                          " {bare_us:13.2f} {verify_us:14.2f} {cpu_ratio:10.2f}".format(**row), flush=True)
-            finally:
-                bare[0].stop()
-                mintd[0].stop()
-    with open(f"{build}/bench/verify.json", "w") as out:
-        json.dump(rows, out, indent=1)
+            with Bare(build, folder, threads) as bare, Mintd(build, folder, threads) as mintd:
+                headers = mintd.verify_headers()
+                for connections in (32, 128, 512):
+                    one_warm(report, bare, mintd, headers, threads, connections)
 
 
-if __name__ == "__main__":
-    main(sys.argv[1])
+def one_warm(report, bare, mintd, headers, threads, connections):
+    runs = interleave(bare=lambda: load(bare, bare.url, connections, headers),
+                      mintd=lambda: load(mintd, mintd.verify_url, connections, headers))
+    report.add(f"verify, warm, {threads} I/O thread{'s'[:threads - 1]}, {connections} connections",
+               middle(runs["mintd"], "per_cpu_s"), "libmicrohttpd alone", middle(runs["bare"], "per_cpu_s"),
+               "requests/CPU s", ratio(runs["mintd"], runs["bare"], "per_cpu_s"), ">= 0.85",
+               kind="warm", threads=threads, connections=connections, rps=middle(runs["mintd"], "rps"),
+               reference_rps=middle(runs["bare"], "rps"), p99_ms=middle(runs["mintd"], "p99_ms"),
+               reference_p99_ms=middle(runs["bare"], "p99_ms"))
+
+
+def cold(report, build):
+    with scratch() as folder:
+        for name, kind, part in COLD:
+            home = subfolder(folder, kind)
+            with Bare(build, home) as bare, \
+                    Mintd(build, home, keys=(kind,), USERADM_TOKEN_CACHE_ENTRIES=64) as mintd:
+                tokens = mintd.mint(COLD_TOKENS, f"{home}/tokens")
+                one_cold(report, build, bare, mintd, tokens, name, part)
+
+
+def one_cold(report, build, bare, mintd, tokens, name, part):
+    run = dict(headers=FORWARDED, script="tokens.lua", arguments=[tokens])
+    runs = interleave(bare=lambda: load(bare, bare.url, 32, **run),
+                      parts=lambda: parts_us(build, part, "json"),
+                      mintd=lambda: load(mintd, mintd.verify_url, 32, **run))
+    for parts, alone in zip(runs["parts"], runs["bare"]):
+        parts["sum_us"] = alone["cpu_us"] + parts[part] + parts["json"]
+    sum_us = middle(runs["parts"], "sum_us")
+    report.add(f"verify, never seen before, {name}", middle(runs["mintd"], "per_cpu_s"), "sum of the parts", 1e6 / sum_us,
+               "requests/CPU s", ratio(runs["parts"], runs["mintd"], "sum_us", "cpu_us"), ">= 0.90",
+               kind="cold", rps=middle(runs["mintd"], "rps"), cpu_us=middle(runs["mintd"], "cpu_us"),
+               http_us=middle(runs["bare"], "cpu_us"), signature_us=middle(runs["parts"], part),
+               json_us=middle(runs["parts"], "json"),
+               note=f"{number(middle(runs['mintd'], 'cpu_us'))} us; the parts are HTTP "
+                    f"{number(middle(runs['bare'], 'cpu_us'))}, signature {number(middle(runs['parts'], part))}, JSON "
+                    f"{number(middle(runs['parts'], 'json'))}. Ours also asks the database whether the token is alive.")
+
+
+def run(report, build):
+    warm(report, build)
+    cold(report, build)

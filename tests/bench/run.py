@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: Apache-2.0
+"""make bench: every figure beside its reference in the same run.   run.py BUILD [PART ...]"""
+import importlib
+import os
+import subprocess
+import sys
+import time
+
+from harness import Report, fail, say
+
+# In the order in which they are run, with what they say of themselves.
+PARTS = {
+    "jws": "Signatures in process, beside bare EVP with a cached key and beside libjwt",
+    "verify": "Verify over keep-alive HTTP, tokens seen before and never seen",
+    "enrol": "Requests of accepted devices for a token",
+}
+
+
+def in_process(_report, build):
+    subprocess.run([f"{build}/bench/bench_jws", "--json", f"{build}/bench/jws.json"], check=True)
+
+
+def main(build, names):
+    for name in names:
+        if name not in PARTS:
+            fail(f"{name} is none of {', '.join(PARTS)}")
+    os.makedirs(f"{build}/bench", exist_ok=True)
+    report, start = Report(build), time.monotonic()
+    for name in names or PARTS:
+        say(PARTS[name])
+        run = in_process if name == "jws" else importlib.import_module(name).run
+        run(report, build)
+    report.finish("-".join(names) if names else "all")
+    print(f"{time.monotonic() - start:.0f} s")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2:])

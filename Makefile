@@ -32,7 +32,7 @@ FUZZERS = $(patsubst tests/fuzz/%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 REPLAYS = $(patsubst %,$(B)/tests/fuzz/%_replay,$(FUZZERS))
 BENCHES = $(patsubst tests/bench/%.c,$(B)/bench/%,$(sort $(wildcard tests/bench/bench_*.c)))
 
-.PHONY: all tests run check bench lint fmt asan tsan valgrind fuzz cover install clean deps deps-run deps-test deps-lint deps-bench help always
+.PHONY: all tests run check model bench lint fmt asan tsan valgrind fuzz cover install clean deps deps-run deps-test deps-lint deps-bench help always
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -110,6 +110,11 @@ run: deps-run
 check: deps-test
 	@$(MAKE) $(SUB) all tests
 	@tests/check.sh $(B) $(T)
+
+## make model       what is done to devices beside a model of it, in random order: 100,000 steps on each engine
+model: deps-test
+	@$(MAKE) $(SUB) $(B)/tests/test_device_model
+	@MINTD_TEST_STEPS=$${MINTD_TEST_STEPS:-100000} tests/check.sh $(B) test_device_model
 
 ## make bench       every figure of README beside its reference, measured here and now; WHAT=verify for a part
 bench: deps-bench

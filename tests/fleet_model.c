@@ -92,11 +92,25 @@ static void accept(struct fleet_model_device *device, struct fleet_model_set *se
     set->status = DEVICE_ACCEPTED;
 }
 
+/* 5.5: whoever is responsible for what a device is shown as learns of each other status. */
+static void become(struct fleet_model *model, struct fleet_model_device *device, enum device_status status)
+{
+    model->calls += device->status != status;
+    device->status = status;
+}
+
+/* The first request of an identity, or its preauthorization, makes it known. */
+static void appear(struct fleet_model *model, struct fleet_model_device *device)
+{
+    *device = (struct fleet_model_device){.is_there = true, .status = DEVICE_NOAUTH};
+    model->calls++;
+}
+
 enum err fleet_model_ask(struct fleet_model *model, int tenant, int identity, int key)
 {
     struct fleet_model_device *device = &model->device[tenant][identity];
     if (!device->is_there)
-        *device = (struct fleet_model_device){.is_there = true, .status = DEVICE_NOAUTH};
+        appear(model, device);
     if (device->is_decommissioning)
         return ERR_DEVICE_UNAUTHORIZED;
     struct fleet_model_set *set = find_key(device, key);
@@ -104,12 +118,12 @@ enum err fleet_model_ask(struct fleet_model *model, int tenant, int identity, in
         if (device->status != DEVICE_ACCEPTED && is_full(model, tenant))
             return ERR_UNAUTHORIZED;
         accept(device, set);
-        device->status = DEVICE_ACCEPTED;
+        become(model, device, DEVICE_ACCEPTED);
     }
     if (set == NULL)
         set = add_set(device, key, DEVICE_PENDING);
     if (is_stronger(set->status, device->status))
-        device->status = strongest(device);
+        become(model, device, strongest(device));
     if (set->status != DEVICE_ACCEPTED)
         return ERR_DEVICE_UNAUTHORIZED;
     if (!set->has_token)
@@ -123,8 +137,9 @@ enum err fleet_model_preauthorize(struct fleet_model *model, int tenant, int ide
 {
     struct fleet_model_device *device = &model->device[tenant][identity];
     if (!device->is_there) {
-        *device = (struct fleet_model_device){.is_there = true, .status = DEVICE_PREAUTHORIZED};
+        appear(model, device);
         add_set(device, key, DEVICE_PREAUTHORIZED);
+        become(model, device, DEVICE_PREAUTHORIZED);
         return ERR_OK;
     }
     if (!force)
@@ -177,7 +192,7 @@ enum err fleet_model_set_status(struct fleet_model *model, int tenant, const cha
         accept(device, set);
     set->status = status;
     if (matters)
-        device->status = strongest(device);
+        become(model, device, strongest(device));
     return ERR_OK;
 }
 
@@ -193,9 +208,11 @@ enum err fleet_model_delete_set(struct fleet_model *model, int tenant, const cha
     device->sets--;
     for (int i = (int)(set - device->set); i < device->sets; i++)
         device->set[i] = device->set[i + 1];
-    if (status == DEVICE_PREAUTHORIZED && device->sets == 0)
-        device->is_there = false;
-    device->status = strongest(device);
+    device->is_there = status != DEVICE_PREAUTHORIZED || device->sets > 0;
+    if (device->is_there)
+        become(model, device, strongest(device));
+    else
+        model->calls++;
     return ERR_OK;
 }
 
@@ -205,6 +222,7 @@ enum err fleet_model_decommission(struct fleet_model *model, int tenant, const c
     if (device == NULL)
         return ERR_DEVICE_NOT_FOUND;
     device->is_decommissioning = true;
+    model->calls++;
     if (!model->has_engine)
         device->is_there = false;
     return ERR_OK;

@@ -3,6 +3,7 @@
 #define TESTS_FLEET_MODEL_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "auth/device.h"
@@ -40,6 +41,7 @@ struct fleet_model {
     bool has_engine;                    /* there is a workflow engine, so decommissioning only marks */
     int64_t now_s;
     int64_t lifetime_s; /* of tokens */
+    size_t calls;       /* of the workflow engine that were caused (5.5) */
 };
 
 /* The same events as in auth/device_enrol.h and auth/device_admit.h, with the same results. */

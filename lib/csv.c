@@ -56,8 +56,7 @@ static int peek(struct csv *csv)
 /* One field, and in *end what stands behind it: a comma, LF or EOF. */
 static enum err read_field(struct csv *csv, char **out, int *end)
 {
-    char *text = mem_calloc(CSV_FIELD_MAX + 1, 1);
-    AUTO(mem_free) char *owned = text;
+    AUTO(mem_free) char *text = mem_calloc(CSV_FIELD_MAX + 1, 1);
     size_t len = 0;
     bool is_quoted = false;
     for (;;) {

@@ -10,7 +10,9 @@ run=curl
 test='check libjwt-dev postgresql postgresql-client jq openssl sqlite3 nginx-light python3 python3-yaml
       python3-jsonschema strace faketime wrk valgrind clang clang-format clang-tidy llvm libclang-rt-14-dev shellcheck gcovr util-linux
       libglib2.0-0 liblzma5'
-bench='wrk openssl sqlite3 postgresql libjwt-dev procps util-linux python3 python3-matplotlib'
+# the libraries are what glewlwyd needs
+bench='wrk openssl postgresql libjwt-dev procps util-linux python3 python3-matplotlib libcbor0.8 libconfig9 libhoel1.4
+       libiddawc1.1 libldap-2.5-0 liboath0 liborcania2.3 librhonabwy1.1 libulfius2.7 libyder2.0'
 
 case ${1:-} in
 build) want=$build ;;
@@ -43,25 +45,28 @@ install_missing() {
     $as_root env DEBIAN_FRONTEND=noninteractive sh -c 'apt-get update -qq && apt-get install -y -qq --no-install-recommends "$@" >/dev/null' sh $missing
 }
 
-# Take the client out of the package mender-client, in the directory $1. Installed it would be a service of this machine.
-unpack_mender() {
-    (cd "$1" && apt-get download -qq -o APT::Sandbox::User=root mender-client && mkdir -p mender-client &&
-        dpkg --fsys-tarfile mender-client_*.deb | tar -x -C mender-client ./usr/bin/mender ./usr/share/mender)
+# Take the package $2 apart, in the directory $1; of it the paths that follow. Installed it would be a service of this machine.
+unpack() {
+    (cd "$1" && package=$2 && shift 2 && apt-get download -qq -o APT::Sandbox::User=root "$package" && mkdir -p "$package" &&
+        dpkg --fsys-tarfile "$package"_*.deb | tar -x -C "$package" "$@")
 }
 
-# tests/e2e/test_mender_client.py runs what it finds in build/mender-client; without a network that test is all that is missing.
-fetch_mender() {
+# Unpack $1 to build/$1, once; the paths that follow. Without a network what needs it is all that is missing.
+fetch() {
     to=$(dirname "$0")/../build
-    [ ! -x "$to/mender-client/usr/bin/mender" ] || return 0
+    [ ! -d "$to/$1" ] || return 0
     mkdir -p "$to"
-    work=$(mktemp -d "$to/mender-XXXXXX")
-    if unpack_mender "$work" 2>/dev/null || { $as_root timeout 100 apt-get update -qq && unpack_mender "$work"; }; then
-        mv "$work/mender-client" "$to"
+    work=$(mktemp -d "$to/fetch-XXXXXX")
+    if unpack "$work" "$@" 2>/dev/null || { $as_root timeout 100 apt-get update -qq && unpack "$work" "$@"; }; then
+        mv "$work/$1" "$to"
     else
-        echo "the package mender-client cannot be fetched" >&2
+        echo "the package $1 cannot be fetched" >&2
     fi
     rm -rf "$work"
 }
 
 [ -z "$missing" ] || install_missing
-[ "$1" != test ] || fetch_mender
+case $1 in
+test) fetch mender-client ./usr/bin/mender ./usr/share/mender ;; # for tests/e2e/test_mender_client.py
+bench) fetch glewlwyd ./usr/bin ./usr/lib ./usr/share/doc/glewlwyd ;; # for tests/bench/peer.py
+esac

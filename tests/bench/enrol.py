@@ -30,7 +30,8 @@ def beside_parts(report, build, folder, fleet, kind, goal, rounds):
     ours_us = middle(runs["mintd"], "cpu_us")
     report.add(f"token for a device, {NAMES[fleet.kind][0]} device, {NAMES[kind][1]}", 1e6 / ours_us,
                "sum of the parts", 1e6 / middle(runs["parts"], "sum_us"), "requests/CPU s",
-               ratio(runs["parts"], runs["mintd"], "sum_us", "cpu_us"), goal, kind="enrol", device=fleet.kind, server=kind,
+               ratio(runs["parts"], runs["mintd"], "sum_us", "cpu_us"), goal,
+               kind="enrol", device=fleet.kind, server=kind,
                rps=middle(runs["mintd"], "rps"), cpu_us=ours_us, http_us=middle(runs["bare"], "cpu_us"),
                verify_us=middle(runs["parts"], verify), sign_us=middle(runs["parts"], sign),
                commit_us=middle(runs["parts"], "commit"), p99_ms=middle(runs["mintd"], "p99_ms"),
@@ -41,7 +42,7 @@ def beside_parts(report, build, folder, fleet, kind, goal, rounds):
 
 def beside_sqlite(report, build, folder, fleet):
     homes = subfolder(folder, "on-sqlite"), subfolder(folder, "on-postgres")
-    with Postgres(folder) as postgres, Mintd(build, homes[0]) as sqlite, Mintd(build, homes[1], db=postgres.url) as ours:
+    with Postgres() as postgres, Mintd(build, homes[0]) as sqlite, Mintd(build, homes[1], db=postgres.url) as ours:
         fleet.admit(sqlite)
         fleet.admit(ours)
         before = postgres.cpu_us()

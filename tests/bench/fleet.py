@@ -24,7 +24,7 @@ def openssl(*args):
 
 
 class Fleet:
-    """Devices with keys of one kind: folder/KIND.asks is what wrk sends, folder/KIND.devices what the operator imports."""
+    """Devices with keys of one kind: KIND.asks in folder is what wrk sends, KIND.devices what the operator imports."""
 
     def __init__(self, folder, kind):
         self.kind = kind

@@ -100,6 +100,7 @@ class Report:
     def __init__(self, build):
         self.build = build
         self.rows = []
+        self.remarks = []
         self.machine = machine()
 
     def add(self, figure, ours, reference, value=None, unit="", ratio=None, goal=None, **more):
@@ -125,9 +126,9 @@ class Report:
     @staticmethod
     def _cells(row):
         value = row["reference_value"]
-        return (row["figure"], f"{number(row['mintd'])} {row['unit']}", row["reference"],
-                "" if value is None else number(value), "" if value is None else f"{row['ratio']:.2f}", row["goal"] or "",
-                {True: "", False: "missed", None: ""}[row["met"]])
+        beside = ("", "") if value is None else (number(value), f"{row['ratio']:.2f}")
+        return (row["figure"], f"{number(row['mintd'])} {row['unit']}", row["reference"], *beside, row["goal"] or "",
+                "missed" if row["met"] is False else "")
 
     def _lines(self, row_format, rule):
         table = [self.HEAD] + [self._cells(row) for row in self.rows]
@@ -136,8 +137,12 @@ class Report:
         lines.insert(1, row_format([rule * width for width in widths]))
         return lines
 
+    def remark(self, text):
+        """Something to know of several figures; it goes under the table."""
+        self.remarks.append(text)
+
     def _notes(self):
-        return [f"{row['figure']}: {row['note']}" for row in self.rows if row.get("note")]
+        return self.remarks + [f"{row['figure']}: {row['note']}" for row in self.rows if row.get("note")]
 
     def finish(self, name):
         """The table, on the terminal and as Markdown, and the same as JSON."""
@@ -148,7 +153,8 @@ class Report:
         print("\n" + "\n".join(self._notes()))
         base = f"{self.build}/bench/{name}"
         with open(base + ".json", "w") as out:
-            json.dump({"machine": self.machine, "rounds": ROUNDS, "seconds": SECONDS, "rows": self.rows}, out, indent=1)
+            json.dump({"machine": self.machine, "rounds": ROUNDS, "seconds": SECONDS, "rows": self.rows,
+                       "remarks": self.remarks}, out, indent=1)
         with open(base + ".md", "w") as out:
             out.write(self.machine + "\n\n")
             out.write("\n".join("| " + line + " |" for line in self._lines(" | ".join, "-")) + "\n")

@@ -12,6 +12,8 @@ from harness import Report, fail, say
 PARTS = {
     "jws": "Signatures in process, beside bare EVP with a cached key and beside libjwt",
     "verify": "Verify over keep-alive HTTP, tokens seen before and never seen",
+    "login": "Logins, and verifying while others log in",
+    "peer": "Beside Debian's glewlwyd, in its best set-up",
     "enrol": "Requests of accepted devices for a token",
 }
 

@@ -12,8 +12,11 @@
             return try_err;                                                                                            \
     } while (0)
 
-/* Release a variable at the end of its scope: AUTO(user_free) struct user *user = NULL; */
-#define AUTO(release) __attribute__((cleanup(release)))
+/*
+ * Release a variable at the end of its scope: AUTO(user_free) struct user *user = NULL. To clang one that is for nothing
+ * but this would be unused.
+ */
+#define AUTO(release) __attribute__((cleanup(release), unused))
 
 /* Hand over what pointer p owns, leaving NULL behind: *out = MOVE(user); */
 #define MOVE(p)                                                                                                        \

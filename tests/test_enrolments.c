@@ -221,8 +221,7 @@ START_TEST(a_wrong_signature_is_a_401_and_leaves_nothing_behind)
 {
     static const char *const wrong[] = {
         "AA==", "no base64", "A", "AAAA\nAAAA",
-        "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
-        "AAAAAA=="};
+        "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=="};
     begin(_i);
     AUTO(mem_free) char *body = board_body(&board);
     for (size_t i = 0; i < COUNT(wrong); i++) {

@@ -309,19 +309,30 @@ enum err device_db_delete_set(struct db *db, const char *set_id)
     return db_exec(db, sql, DB_ARGS(db_text(set_id)), NULL);
 }
 
-enum err device_db_put_token(struct db *db, const char *set_id, int64_t issued_ms, int64_t expires_ms)
+enum err device_db_put_token(struct db *db, const struct device_identity *identity, int64_t issued_ms,
+                             int64_t expires_ms, struct device_match *out)
 {
     /* the oldest counts: a token from before it was revoked, and processes' clocks differ */
     static const char sql[] = "INSERT INTO device_tokens (id, tenant_id, device_id, issued_ms, expires_ms) "
-                              "SELECT a.id, a.tenant_id, a.device_id, CAST($2 AS BIGINT), CAST($3 AS BIGINT) "
-                              "FROM auth_sets a JOIN devices d ON d.id = a.device_id "
-                              "WHERE a.id = $1 AND a.status = 'accepted' AND d.decommissioning = 0 "
+                              "SELECT a.id, a.tenant_id, a.device_id, CAST($4 AS BIGINT), CAST($5 AS BIGINT) "
+                              "FROM devices d JOIN auth_sets a ON a.device_id = d.id "
+                              "WHERE d.tenant_id = $1 AND d.id_hash = $2 AND a.key_hash = $3 "
+                              "AND a.status = 'accepted' AND d.decommissioning = 0 "
                               "ON CONFLICT (id) DO UPDATE SET expires_ms = excluded.expires_ms, issued_ms = "
                               "CASE WHEN excluded.issued_ms < device_tokens.issued_ms "
-                              "THEN excluded.issued_ms ELSE device_tokens.issued_ms END";
-    int64_t changed = 0;
-    TRY(db_exec(db, sql, DB_ARGS(db_text(set_id), db_int(issued_ms), db_int(expires_ms)), &changed));
-    return changed == 0 ? ERR_NOT_FOUND : ERR_OK;
+                              "THEN excluded.issued_ms ELSE device_tokens.issued_ms END "
+                              "RETURNING id, device_id";
+    AUTO(db_rows_free) struct db_rows *rows = NULL;
+    TRY(db_write(db, sql,
+                 DB_ARGS(db_text(identity->tenant), db_text(identity->id_hash), db_text(identity->key_hash),
+                         db_int(issued_ms), db_int(expires_ms)),
+                 &rows));
+    if (!db_rows_next(rows))
+        return ERR_NOT_FOUND;
+    *out = (struct device_match){.status = DEVICE_ACCEPTED};
+    snprintf(out->set_id, sizeof out->set_id, "%s", db_rows_text(rows, 0));
+    snprintf(out->device_id, sizeof out->device_id, "%s", db_rows_text(rows, 1));
+    return ERR_OK;
 }
 
 enum err device_db_delete_token(struct db *db, const char *tenant, const char *jti)

@@ -19,7 +19,7 @@ enum err device_db_load_by_identity(struct db *db, const char *tenant, const cha
 /* The device that the set belongs to. ERR_AUTH_SET_NOT_FOUND */
 enum err device_db_load_by_set(struct db *db, const char *tenant, const char *set_id, struct device **out);
 
-/* What the hot path asks: which set has this identity and key. ERR_AUTH_SET_NOT_FOUND */
+/* Which set has this identity and key. ERR_AUTH_SET_NOT_FOUND */
 struct device_match {
     char set_id[CLAIMS_TEXT_SIZE];
     char device_id[CLAIMS_TEXT_SIZE];
@@ -60,10 +60,11 @@ enum err device_db_update_set(struct db *db, const struct auth_set *set);
 enum err device_db_delete_set(struct db *db, const char *set_id);
 
 /*
- * Write the token of a set, if the set is accepted still and its device not on its way out; else ERR_NOT_FOUND. It stands
- * beside those that were not revoked.
+ * What the hot path does: write the token of the set with this identity and key, if the set is accepted and its device
+ * not on its way out; else ERR_NOT_FOUND. It stands beside those that were not revoked.
  */
-enum err device_db_put_token(struct db *db, const char *set_id, int64_t issued_ms, int64_t expires_ms);
+enum err device_db_put_token(struct db *db, const struct device_identity *identity, int64_t issued_ms,
+                             int64_t expires_ms, struct device_match *out);
 
 /* Delete the token called jti (ERR_NOT_FOUND), those of a device, or of a device or, with NULL, all within tenant. */
 enum err device_db_delete_token(struct db *db, const char *tenant, const char *jti);

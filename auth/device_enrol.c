@@ -8,6 +8,7 @@
 #include "auth/device_change.h"
 #include "auth/device_db.h"
 #include "lib/auto.h"
+#include "lib/clock.h"
 #include "lib/mem.h"
 #include "lib/metrics.h"
 #include "lib/sat.h"
@@ -89,7 +90,7 @@ static enum err record(struct db *tx, void *arg)
     return ERR_OK;
 }
 
-/* Sets that are decided upon are found without a transaction; all else is written in one. */
+/* Sets that were refused are found without a transaction; all else is written in one. */
 static enum err find_set(struct enrolment *enrolment)
 {
     const struct device_identity *identity = enrolment->identity;
@@ -105,52 +106,41 @@ static enum err find_set(struct enrolment *enrolment)
     return fleet->outbox != NULL ? outbox_flush(fleet->outbox, enrolment->found.device_id) : ERR_OK;
 }
 
-/* What one transaction writes. */
-struct issue {
-    const char *set_id;
-    const struct claims *claims;
-};
-
-static enum err put_token(struct db *tx, void *arg)
+/* The row of the token. Of an accepted device, as most are, it is all that is asked of the database. */
+static enum err put_token(struct enrolment *enrolment, int64_t now_s)
 {
-    const struct issue *issue = arg;
-    return device_db_put_token(tx, issue->set_id, sat_mul(issue->claims->iat, 1000), sat_mul(issue->claims->exp, 1000));
+    const struct fleet *fleet = enrolment->fleet;
+    int64_t issued_ms = sat_mul(now_s, 1000);
+    int64_t expires_ms = sat_mul(issuer_expiry(fleet->tokens, now_s), 1000);
+    enum err e = device_db_put_token(fleet->db, enrolment->identity, issued_ms, expires_ms, &enrolment->found);
+    if (e != ERR_NOT_FOUND)
+        return e;
+    TRY(find_set(enrolment));
+    if (enrolment->found.status != DEVICE_ACCEPTED || enrolment->found.is_decommissioning)
+        return ERR_DEVICE_UNAUTHORIZED;
+    e = device_db_put_token(fleet->db, enrolment->identity, issued_ms, expires_ms, &enrolment->found);
+    return e == ERR_NOT_FOUND ? ERR_DEVICE_UNAUTHORIZED : e;
 }
 
-/*
- * Signing goes before the row: a key that is out of order leaves nothing behind. Meanwhile the set may have been decided
- * upon, so the row is written by a transaction that sees it again.
- */
-static enum err issue(const struct fleet *fleet, const struct device_match *set, const char *tenant,
-                      const struct claims_plan *plan, char **token)
+/* Signing comes last: a row whose token nobody has does no harm. */
+static enum err enrol(struct enrolment *enrolment, const struct claims_plan *plan, char **token)
 {
-    struct claims claims;
-    AUTO(mem_wipe) char *signed_token = NULL;
-    TRY(issuer_sign_device(fleet->tokens, set->set_id, set->device_id, tenant, plan, &claims, &signed_token));
-    enum err e = db_tx(fleet->db, put_token, &(struct issue){.set_id = set->set_id, .claims = &claims});
-    if (e == ERR_NOT_FOUND)
-        return ERR_DEVICE_UNAUTHORIZED;
-    TRY(e);
+    const struct fleet *fleet = enrolment->fleet;
+    const struct device_match *set = &enrolment->found;
+    int64_t now_s = clock_s();
+    TRY(put_token(enrolment, now_s));
+    TRY(issuer_sign_device(fleet->tokens, set->set_id, set->device_id, enrolment->identity->tenant, plan, now_s,
+                           token));
     metrics_add(&issued, 1);
     checkin_note(fleet->checkin, set->device_id);
-    *token = MOVE(signed_token);
     return ERR_OK;
-}
-
-static enum err enrol(const struct fleet *fleet, const struct device_identity *identity, const struct claims_plan *plan,
-                      const char *request_id, char **token)
-{
-    struct enrolment enrolment = {.fleet = fleet, .identity = identity, .request_id = request_id};
-    TRY(find_set(&enrolment));
-    if (enrolment.found.status != DEVICE_ACCEPTED || enrolment.found.is_decommissioning)
-        return ERR_DEVICE_UNAUTHORIZED;
-    return issue(fleet, &enrolment.found, identity->tenant, plan, token);
 }
 
 enum err device_enrol(const struct fleet *fleet, const struct device_identity *identity, const struct claims_plan *plan,
                       const char *request_id, char **token)
 {
-    enum err e = enrol(fleet, identity, plan, request_id, token);
+    struct enrolment enrolment = {.fleet = fleet, .identity = identity, .request_id = request_id};
+    enum err e = enrol(&enrolment, plan, token);
     if (e == ERR_OK)
         metrics_add(&asked_accepted, 1);
     else if (err_status(e) == 401)

@@ -114,12 +114,21 @@ static enum err put_text(char *to, size_t size, const char *text)
     return ERR_OK;
 }
 
-static enum err make_claims(const struct issuer *issuer, const char *sub, const char *tenant, int64_t lifetime_s,
-                            struct claims *out)
+static int64_t expiry(int64_t now, int64_t lifetime_s)
 {
-    int64_t now = clock_s();
+    return lifetime_s > 0 ? sat_add(now, lifetime_s) : CLAIMS_NO_EXPIRY;
+}
+
+int64_t issuer_expiry(const struct issuer *issuer, int64_t now_s)
+{
+    return expiry(now_s, issuer->config.lifetime_s);
+}
+
+static enum err make_claims(const struct issuer *issuer, const char *sub, const char *tenant, int64_t now,
+                            int64_t lifetime_s, struct claims *out)
+{
     struct claims claims = {
-        .exp = lifetime_s > 0 ? sat_add(now, lifetime_s) : CLAIMS_NO_EXPIRY,
+        .exp = expiry(now, lifetime_s),
         .iat = now,
         .nbf = now,
     };
@@ -146,7 +155,7 @@ enum err issuer_sign(struct issuer *issuer, const char *sub, const char *tenant,
                      struct claims *claims, int64_t *kid, char **token)
 {
     struct claims made;
-    TRY(make_claims(issuer, sub, tenant, lifetime_s, &made));
+    TRY(make_claims(issuer, sub, tenant, clock_s(), lifetime_s, &made));
     rand_uuid(made.jti);
     TRY(put_text(made.scp, sizeof made.scp, CLAIMS_SCOPE_USER));
     made.is_user = true;
@@ -157,17 +166,15 @@ enum err issuer_sign(struct issuer *issuer, const char *sub, const char *tenant,
 }
 
 enum err issuer_sign_device(struct issuer *issuer, const char *set_id, const char *device_id, const char *tenant,
-                            const struct claims_plan *plan, struct claims *claims, char **token)
+                            const struct claims_plan *plan, int64_t now_s, char **token)
 {
     struct claims made;
     int64_t kid = 0;
-    TRY(make_claims(issuer, device_id, tenant, issuer->config.lifetime_s, &made));
+    TRY(make_claims(issuer, device_id, tenant, now_s, issuer->config.lifetime_s, &made));
     TRY(put_text(made.jti, sizeof made.jti, set_id));
     made.is_device = true;
     AUTO(mem_free) char *payload = claims_write(&made, plan);
-    TRY(sign(issuer, payload, &kid, token));
-    *claims = made;
-    return ERR_OK;
+    return sign(issuer, payload, &kid, token);
 }
 
 /*

@@ -61,13 +61,16 @@ struct keyring *issuer_ring(const struct issuer *issuer);
 enum err issuer_sign(struct issuer *issuer, const char *sub, const char *tenant, int64_t lifetime_s,
                      struct claims *claims, int64_t *kid, char **token);
 
+/* When a token of the configured lifetime that is issued at now_s expires, in seconds since 1970. */
+int64_t issuer_expiry(const struct issuer *issuer, int64_t now_s);
+
 /*
  * Sign claims for a device with the current key (contract/deviceauth 3.1; design 8.5): jti is the authentication set,
- * sub the device; the lifetime is the configured one.
+ * sub the device, now_s the time of issue; the lifetime is the configured one.
  * The caller frees *token (mem_wipe). ERR_SIGN, ERR_KEY_NONE
  */
 enum err issuer_sign_device(struct issuer *issuer, const char *set_id, const char *device_id, const char *tenant,
-                            const struct claims_plan *plan, struct claims *claims, char **token);
+                            const struct claims_plan *plan, int64_t now_s, char **token);
 
 /* A token that issuer_check() passed. */
 struct issuer_token {

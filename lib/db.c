@@ -242,7 +242,7 @@ const char *db_engine(const struct db *db)
     return db->pool->engine->name;
 }
 
-/* What is to be run on a connection. */
+/* What is to be run on a connection, once or again. */
 struct job {
     const char *sql;
     bool is_script; /* and then nothing of the rest is set */
@@ -255,6 +255,8 @@ static enum err run_on(const struct db_engine *engine, struct db_conn *conn, con
 {
     if (job->is_script)
         return engine->script(conn, job->sql);
+    if (job->rows != NULL)
+        db_rows_clear(job->rows);
     return engine->run(conn, job->sql, job->args, job->rows, job->changed);
 }
 
@@ -425,18 +427,36 @@ enum err db_exec(struct db *db, const char *sql, const struct db_arg *args, int6
     return run(db, &job);
 }
 
-static enum err attempt(struct pool *pool, bool alone, enum err (*fn)(struct db *tx, void *arg), void *arg)
+/* A transaction: what fn does, or a single statement. */
+struct work {
+    enum err (*fn)(struct db *tx, void *arg);
+    void *arg;
+    const struct job *statement; /* or NULL */
+};
+
+static enum err run_work(struct pool *pool, struct db_conn *conn, const struct work *work)
+{
+    const struct job *job = work->statement;
+    if (job != NULL) {
+        metrics_add(&statements, 1);
+        metrics_add(&commits, 1);
+        db_rows_clear(job->rows);
+        return pool->engine->write(conn, job->sql, job->args, job->rows, job->changed);
+    }
+    TRY(pool->engine->begin(conn));
+    return finish(&(struct db){.pool = pool, .conn = conn}, work->fn, work->arg);
+}
+
+static enum err attempt(struct pool *pool, bool alone, const struct work *work)
 {
     if (pool->engine->one_writer)
-        return write_together(pool, false, fn, arg);
-    struct db tx = {.pool = pool};
+        return write_together(pool, work->statement != NULL, work->fn, work->arg);
     TRY(tx_enter(pool, alone));
-    enum err e = pool_get(pool, &tx.conn);
+    struct db_conn *conn = NULL;
+    enum err e = pool_get(pool, &conn);
     if (e == ERR_OK) {
-        e = pool->engine->begin(tx.conn);
-        if (e == ERR_OK)
-            e = finish(&tx, fn, arg);
-        pool_put(pool, tx.conn);
+        e = run_work(pool, conn, work);
+        pool_put(pool, conn);
     }
     tx_leave(pool);
     return e;
@@ -451,21 +471,37 @@ static void pause_before(int repeat)
     nanosleep(&(struct timespec){.tv_nsec = step + step * part / UINT16_MAX}, NULL);
 }
 
+static enum err repeat(struct pool *pool, const struct work *work)
+{
+    int64_t limit = clock_mono_ns() + (int64_t)db_limits.wait * 1000000;
+    enum err e = attempt(pool, false, work);
+    for (int i = 1; e == ERR_DB_RETRY && i < max_attempts && clock_mono_ns() < limit; i++) {
+        pause_before(i);
+        e = attempt(pool, i + 1 >= lonely_attempt, work);
+    }
+    if (e == ERR_DB_RETRY)
+        log_warn("a transaction was given up after repeated collisions", LOG_STR("engine", pool->engine->name));
+    return e;
+}
+
 enum err db_tx(struct db *db, enum err (*fn)(struct db *tx, void *arg), void *arg)
 {
     if (db->conn != NULL) {
         log_error("a transaction was begun inside a transaction", LOG_STR("engine", db_engine(db)));
         return ERR_INTERNAL;
     }
-    int64_t limit = clock_mono_ns() + (int64_t)db_limits.wait * 1000000;
-    enum err e = attempt(db->pool, false, fn, arg);
-    for (int i = 1; e == ERR_DB_RETRY && i < max_attempts && clock_mono_ns() < limit; i++) {
-        pause_before(i);
-        e = attempt(db->pool, i + 1 >= lonely_attempt, fn, arg);
-    }
-    if (e == ERR_DB_RETRY)
-        log_warn("a transaction was given up after repeated collisions", LOG_STR("engine", db_engine(db)));
-    return e;
+    return repeat(db->pool, &(struct work){.fn = fn, .arg = arg});
+}
+
+enum err db_write(struct db *db, const char *sql, const struct db_arg *args, struct db_rows **out)
+{
+    if (db->conn != NULL)
+        return db_query(db, sql, args, out);
+    AUTO(db_rows_free) struct db_rows *rows = db_rows_new();
+    struct job job = {.sql = sql, .args = args, .rows = rows};
+    TRY(repeat(db->pool, &(struct work){.fn = run_job, .arg = &job, .statement = &job}));
+    *out = MOVE(rows);
+    return ERR_OK;
 }
 
 enum err db_ping(struct db *db)

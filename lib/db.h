@@ -84,6 +84,12 @@ enum err db_query(struct db *db, const char *sql, const struct db_arg *args, str
 /* Run a statement without result rows; changed (may be NULL) receives how many rows it wrote. Errors as db_query(). */
 enum err db_exec(struct db *db, const char *sql, const struct db_arg *args, int64_t *changed);
 
+/*
+ * Run a statement that writes as a transaction of its own, repeated as db_tx() when it loses a race, and keep the rows
+ * that it returns: one round trip, where db_tx() needs one for each step. Inside a transaction it is part of that.
+ */
+enum err db_write(struct db *db, const char *sql, const struct db_arg *args, struct db_rows **out);
+
 /* Run a script of several statements without parameters; it may take any time, as a migration. Errors as db_query(). */
 enum err db_script(struct db *db, const char *sql);
 

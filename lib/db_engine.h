@@ -35,6 +35,10 @@ struct db_engine {
     enum err (*run)(struct db_conn *conn, const char *sql, const struct db_arg *args, struct db_rows *rows,
                     int64_t *changed);
 
+    /* As run(), in a transaction of its own that is as those of begin(). */
+    enum err (*write)(struct db_conn *conn, const char *sql, const struct db_arg *args, struct db_rows *rows,
+                      int64_t *changed);
+
     /* As db_script(). */
     enum err (*script)(struct db_conn *conn, const char *sql);
 
@@ -58,6 +62,7 @@ extern struct db_limits {
 
 /* An empty result. */
 struct db_rows *db_rows_new(void);
+void db_rows_clear(struct db_rows *rows);
 
 /* Append one value of a row of cols columns: len bytes of text, or SQL's NULL when text is NULL. */
 void db_rows_put(struct db_rows *rows, size_t cols, const char *text, size_t len);

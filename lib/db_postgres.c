@@ -156,7 +156,8 @@ static enum err pump(struct postgres *db, int64_t limit_ns)
 static bool is_good(const PGresult *result)
 {
     ExecStatusType status = PQresultStatus(result);
-    return status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK || status == PGRES_EMPTY_QUERY;
+    return status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK || status == PGRES_EMPTY_QUERY ||
+           status == PGRES_PIPELINE_ABORTED; /* the step before it failed, and says why */
 }
 
 static void result_free(PGresult **result)
@@ -271,6 +272,14 @@ static int64_t changes(PGresult *result)
     return strtoll(PQcmdTuples(result), NULL, 10);
 }
 
+static void report(PGresult *result, struct db_rows *rows, int64_t *changed)
+{
+    if (rows != NULL)
+        put_rows(result, rows);
+    if (changed != NULL)
+        *changed = changes(result);
+}
+
 static enum err run(struct db_conn *conn, const char *sql, const struct db_arg *args, struct db_rows *rows,
                     int64_t *changed)
 {
@@ -283,10 +292,7 @@ static enum err run(struct db_conn *conn, const char *sql, const struct db_arg *
         return lost(db, PQerrorMessage(db->handle));
     AUTO(result_free) PGresult *result = NULL;
     TRY(collect(db, sql, db_limits.reply, &result));
-    if (rows != NULL)
-        put_rows(result, rows);
-    if (changed != NULL)
-        *changed = changes(result);
+    report(result, rows, changed);
     return ERR_OK;
 }
 
@@ -298,9 +304,12 @@ static enum err script(struct db_conn *conn, const char *sql)
 }
 
 /* The same guarantee that SQLite's single writer gives. */
+static const char begin_sql[] = "BEGIN ISOLATION LEVEL SERIALIZABLE";
+static const char commit_sql[] = "COMMIT";
+
 static enum err begin(struct db_conn *conn)
 {
-    return command(postgres_of(conn), "BEGIN ISOLATION LEVEL SERIALIZABLE", db_limits.reply, NULL);
+    return command(postgres_of(conn), begin_sql, db_limits.reply, NULL);
 }
 
 static void rollback(struct db_conn *conn)
@@ -312,12 +321,74 @@ static void rollback(struct db_conn *conn)
 static enum err commit(struct db_conn *conn)
 {
     AUTO(result_free) PGresult *result = NULL;
-    enum err e = command(postgres_of(conn), "COMMIT", db_limits.reply, &result);
+    enum err e = command(postgres_of(conn), commit_sql, db_limits.reply, &result);
     /* the server answers the COMMIT of a failed transaction with a cheerful ROLLBACK */
     if (e == ERR_OK && strcmp(PQcmdStatus(result), "COMMIT") != 0) {
         log_error("the database rolled back what should be committed", LOG_STR("engine", "postgresql"));
         return ERR_DB;
     }
+    return e;
+}
+
+/* One step of those that are sent together. */
+struct step {
+    const char *sql;
+    const char *name;
+    const struct params *params;
+};
+
+static bool send_steps(struct postgres *db, const struct step *steps, size_t n)
+{
+    bool sent = PQenterPipelineMode(db->handle) != 0;
+    for (size_t i = 0; sent && i < n; i++)
+        sent = PQsendQueryPrepared(db->handle, steps[i].name, steps[i].params->n, steps[i].params->values, NULL, NULL,
+                                   0) != 0;
+    return sent && PQpipelineSync(db->handle) != 0;
+}
+
+/* The results in turn, and the mark behind them; behind a bad one none of the others counts. */
+static enum err collect_steps(struct postgres *db, const struct step *steps, size_t n, PGresult **results)
+{
+    enum err e = ERR_OK;
+    for (size_t i = 0; i < n && !db->conn.lost; i++) {
+        enum err of_step = collect(db, steps[i].sql, db_limits.reply, &results[i]);
+        e = e == ERR_OK ? of_step : e;
+    }
+    if (db->conn.lost)
+        return e;
+    TRY(pump(db, clock_mono_ns() + (int64_t)db_limits.reply * 1000000));
+    AUTO(result_free) PGresult *mark = PQgetResult(db->handle);
+    if (PQresultStatus(mark) != PGRES_PIPELINE_SYNC || PQexitPipelineMode(db->handle) == 0)
+        return lost(db, PQerrorMessage(db->handle));
+    return e;
+}
+
+static enum err write_steps(struct postgres *db, const struct step *steps, PGresult **results)
+{
+    if (!send_steps(db, steps, 3))
+        return lost(db, PQerrorMessage(db->handle));
+    enum err e = collect_steps(db, steps, 3, results);
+    if (e != ERR_OK)
+        rollback(&db->conn);
+    return e;
+}
+
+static enum err run_write(struct db_conn *conn, const char *sql, const struct db_arg *args, struct db_rows *rows,
+                          int64_t *changed)
+{
+    struct postgres *db = postgres_of(conn);
+    struct params params;
+    struct params none = {0};
+    struct step steps[] = {{begin_sql, NULL, &none}, {sql, NULL, &params}, {commit_sql, NULL, &none}};
+    PGresult *results[3] = {NULL};
+    TRY(params_set(&params, sql, args));
+    for (size_t i = 0; i < 3; i++)
+        TRY(prepare(db, steps[i].sql, steps[i].params, &steps[i].name));
+    enum err e = write_steps(db, steps, results);
+    if (e == ERR_OK)
+        report(results[1], rows, changed);
+    for (size_t i = 0; i < 3; i++)
+        result_free(&results[i]);
     return e;
 }
 
@@ -428,6 +499,7 @@ const struct db_engine db_postgres_engine = {
     .is_alive = is_alive,
     .run = run,
     .script = script,
+    .write = run_write,
     .begin = begin,
     .commit = commit,
     .rollback = rollback,

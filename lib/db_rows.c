@@ -34,6 +34,13 @@ void db_rows_free(struct db_rows **rows)
     *rows = NULL;
 }
 
+void db_rows_clear(struct db_rows *rows)
+{
+    rows->current = 0;
+    rows->n_starts = 0;
+    rows->len = 0;
+}
+
 static size_t put_text(struct db_rows *rows, const char *text, size_t len)
 {
     if (rows->max_len - rows->len <= len) {

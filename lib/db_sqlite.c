@@ -334,6 +334,7 @@ const struct db_engine db_sqlite_engine = {
     .is_alive = is_alive,
     .run = run,
     .script = script,
+    .write = run,
     .begin = begin,
     .commit = commit,
     .rollback = rollback,

@@ -562,6 +562,81 @@ START_TEST(what_a_transaction_counted_is_still_true_when_it_commits)
 }
 END_TEST
 
+/* The row is made, or its number goes up by one. */
+static const char count_up[] = "INSERT INTO t (id, n) VALUES ($1, 1) "
+                               "ON CONFLICT (id) DO UPDATE SET n = t.n + 1 RETURNING n";
+
+START_TEST(a_write_returns_its_rows)
+{
+    AUTO(db_free) struct db *db = open_table(_i, 2);
+    for (int64_t want = 1; want <= 3; want++) {
+        AUTO(db_rows_free) struct db_rows *rows = NULL;
+        ck_ok(db_write(db, count_up, DB_ARGS(db_text("x")), &rows));
+        ck_assert_uint_eq(db_rows_count(rows), 1);
+        ck_assert(db_rows_next(rows));
+        ck_assert_int_eq(db_rows_int(rows, 0), want);
+    }
+    ck_assert_int_eq(query_int(db, "SELECT n FROM t"), 3);
+}
+END_TEST
+
+START_TEST(a_write_that_fails_changes_nothing_and_harms_nobody)
+{
+    static const char two[] = "INSERT INTO c (id, t_id) VALUES ('a', 'x'), ('b', $1) RETURNING id";
+    AUTO(db_free) struct db *db = open_table(_i, 1);
+    AUTO(db_rows_free) struct db_rows *rows = NULL;
+    support_log_capture();
+    db_limits.wait = 100;
+    ck_ok(put(db, "x", 1));
+    ck_err(db_write(db, "INSERT INTO t (id) VALUES ($1)", DB_ARGS(db_text("x")), &rows), ERR_DB);
+    ck_assert_int_ne(db_write(db, two, DB_ARGS(db_text("nobody")), &rows), ERR_OK);
+    ck_assert_ptr_null(rows);
+    ck_assert_int_eq(query_int(db, "SELECT COUNT(*) FROM c"), 0);
+    ck_ok(db_write(db, two, DB_ARGS(db_text("x")), &rows));
+    ck_assert_uint_eq(db_rows_count(rows), 2);
+    ck_ok(put(db, "y", 1));
+}
+END_TEST
+
+static enum err count_up_and_fail(struct db *tx, void *arg)
+{
+    AUTO(db_rows_free) struct db_rows *rows = NULL;
+    (void)arg;
+    ck_ok(db_write(tx, count_up, DB_ARGS(db_text("x")), &rows));
+    ck_assert_uint_eq(db_rows_count(rows), 1);
+    return ERR_BUSY;
+}
+
+START_TEST(a_write_is_part_of_its_transaction)
+{
+    AUTO(db_free) struct db *db = open_table(_i, 2);
+    ck_err(db_tx(db, count_up_and_fail, NULL), ERR_BUSY);
+    ck_assert_int_eq(query_int(db, count), 0);
+}
+END_TEST
+
+static void *count_up_often(void *arg)
+{
+    int64_t before = 0;
+    for (int i = 0; i < 50; i++) {
+        AUTO(db_rows_free) struct db_rows *rows = NULL;
+        ck_ok(db_write(arg, count_up, DB_ARGS(db_text("x")), &rows));
+        ck_assert_uint_eq(db_rows_count(rows), 1);
+        ck_assert(db_rows_next(rows));
+        ck_assert_int_gt(db_rows_int(rows, 0), before);
+        before = db_rows_int(rows, 0);
+    }
+    return NULL;
+}
+
+START_TEST(writes_at_the_same_time_are_all_counted)
+{
+    AUTO(db_free) struct db *db = open_table(_i, 4);
+    in_threads(count_up_often, (void *[]){db, db, db}, 3);
+    ck_assert_int_eq(query_int(db, "SELECT n FROM t"), 150);
+}
+END_TEST
+
 START_TEST(a_ping_answers)
 {
     AUTO(db_free) struct db *db = open_table(_i, 1);
@@ -613,6 +688,10 @@ static Suite *suite(void)
         concurrent_transactions_lose_no_update,
         a_transaction_that_lost_five_times_runs_alone,
         what_a_transaction_counted_is_still_true_when_it_commits,
+        a_write_returns_its_rows,
+        a_write_that_fails_changes_nothing_and_harms_nobody,
+        a_write_is_part_of_its_transaction,
+        writes_at_the_same_time_are_all_counted,
         a_ping_answers,
     };
     Suite *s = suite_create("db");

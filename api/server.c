@@ -32,6 +32,9 @@
 
 /* Logins that may wait for one hashing thread: some seconds of its work; behind them a client has given up. */
 #define HASH_QUEUE 64
+/* Workers that wait for storage: for each core, and in all, where two for each core are not more. */
+#define DB_THREADS_PER_CORE 16
+#define DB_THREADS_MAX 32
 
 const struct server_config server_defaults = {
     .listen = ":8080",
@@ -186,10 +189,19 @@ static enum err open_listener(struct server *server, size_t which, const char *a
     return e;
 }
 
+unsigned server_db_threads(unsigned wanted)
+{
+    unsigned most = cores() > DB_THREADS_MAX / 2 ? 2 * cores() : DB_THREADS_MAX;
+    unsigned fit = DB_THREADS_PER_CORE * cores();
+    if (wanted != 0)
+        return wanted;
+    return fit < most ? fit : most;
+}
+
 static enum err open_lanes(struct server *server)
 {
     const struct server_config *config = &server->config;
-    unsigned db = config->db_threads != 0 ? config->db_threads : 4 * cores();
+    unsigned db = server_db_threads(config->db_threads);
     unsigned hash = config->hash_threads != 0 ? config->hash_threads : cores();
     server->lanes[LANE_DB] = lane_new("db", db, config->queue_max, 0);
     unsigned hash_queue = hash * HASH_QUEUE < config->queue_max ? hash * HASH_QUEUE : config->queue_max;

@@ -23,7 +23,7 @@ struct server_config {
     const char *listen;          /* "host:port", ":8080", "[::1]:0"; port 0 lets the system choose */
     const char *internal_listen; /* "" or NULL: none */
     unsigned threads;            /* I/O threads; 0: one per core */
-    unsigned db_threads;         /* workers of LANE_DB; 0: 4 per core */
+    unsigned db_threads;         /* of LANE_DB; 0: as server_db_threads() says */
     unsigned hash_threads;       /* workers of LANE_HASH; 0: one per core */
     unsigned queue_max;          /* calls waiting in each lane; fewer where passwords are hashed */
     unsigned connections_max;    /* per listener */
@@ -34,6 +34,12 @@ struct server_config {
     int64_t idle_timeout_ms;     /* kept-alive connection without a request */
     int64_t stop_timeout_ms;     /* what a graceful stop waits for calls in flight */
 };
+
+/*
+ * How many threads wanted is: itself, or when 0 what suits the machine. They mostly wait for storage, and the more wait
+ * together the more commit together; but each may hold a connection.
+ */
+unsigned server_db_threads(unsigned wanted);
 
 /* Defaults for everything: ":8080", "127.0.0.1:8081" ... */
 extern const struct server_config server_defaults;

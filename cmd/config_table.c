@@ -73,7 +73,7 @@ const struct config_key config_table[] = {
     {TOP(io_threads),         CONFIG_INT,     0,     256, "0",
      .help = "threads that own connections; 0: one per core"},
     {TOP(db_threads),         CONFIG_INT,     0,     256, "0",
-     .help = "threads for storage and RSA signing; 0: four per core"},
+     .help = "threads for storage and RSA signing; 0: 16 per core, 32 or two per core at most"},
     {TOP(hash_threads),       CONFIG_INT,     0,     256, "0",
      .help = "threads for password hashing; 0: one per core"},
     {TOP(queue_max),          CONFIG_INT,     1, 1000000, "1024",

@@ -5,13 +5,14 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "api/server.h"
 #include "auth/guard.h"
 #include "cmd/open.h"
 #include "keystore/keyring_metrics.h"
 #include "lib/auto.h"
 #include "lib/json.h"
 
-enum { SWEEP_BATCH = 500, SWEEP_ROUNDS = 100, CONNECTIONS_PER_CORE = 4 };
+enum { SWEEP_BATCH = 500, SWEEP_ROUNDS = 100 };
 
 /* What a device's token says of the tenant where there is only one (contract/deviceauth 3.1). */
 static const char plan_name[] = "enterprise";
@@ -39,7 +40,7 @@ static enum cmd_exit choose(const struct cmd *cmd, const char *role, struct part
 static size_t connections(const struct config *config)
 {
     int64_t cores = sysconf(_SC_NPROCESSORS_ONLN);
-    int64_t workers = config->db_threads > 0 ? config->db_threads : CONNECTIONS_PER_CORE * cores;
+    int64_t workers = server_db_threads((unsigned)config->db_threads);
     int64_t hashers = config->hash_threads > 0 ? config->hash_threads : cores;
     return (size_t)(workers + hashers);
 }

@@ -231,6 +231,12 @@ enum err device_count(struct db *db, const char *tenant, const struct device_fil
     return ERR_OK;
 }
 
+enum err device_restore(struct db *tx, const struct device *device, const char *id_hash, bool *inserted)
+{
+    TRY(device_db_insert(tx, device, id_hash, inserted));
+    return *inserted && device->seen_ms > 0 ? device_db_insert_seen(tx, device) : ERR_OK;
+}
+
 enum err device_limit_get(struct db *db, const char *tenant, int64_t *value)
 {
     enum err e = device_db_load_limit(db, tenant, DEVICE_LIMIT_MAX, value);

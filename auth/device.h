@@ -81,6 +81,12 @@ void device_identity_set(struct device_identity *identity, const char *tenant, c
 /* Load by id within tenant, with its sets. ERR_DEVICE_NOT_FOUND */
 enum err device_get(struct db *db, const char *tenant, const char *id, struct device **out);
 
+/*
+ * Insert a device as it was elsewhere, with its check-in and without its sets, in the caller's transaction. *inserted
+ * is false, and nothing was written, when its id or identity was there.
+ */
+enum err device_restore(struct db *tx, const struct device *device, const char *id_hash, bool *inserted);
+
 /* Which devices a list holds; all that is given must hold. */
 struct device_filter {
     bool status[DEVICE_STATUSES]; /* one of these */

@@ -249,16 +249,25 @@ static enum err insert_attributes(struct db *db, const struct device *device)
 
 enum err device_db_insert(struct db *db, const struct device *device, const char *id_hash, bool *inserted)
 {
-    static const char sql[] = "INSERT INTO devices (id, tenant_id, id_hash, id_data, status, revision, created_ms, "
-                              "updated_ms) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING";
+    static const char sql[] = "INSERT INTO devices (id, tenant_id, id_hash, id_data, status, decommissioning, "
+                              "provisioned, revision, created_ms, updated_ms) "
+                              "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING";
     int64_t changed = 0;
     TRY(db_exec(db, sql,
                 DB_ARGS(db_text(device->id), db_text(device->tenant_id), db_text(id_hash), db_text(device->id_data),
-                        db_text(device_status_name(device->status)), db_int(device->revision),
-                        db_int(device->created_ms), db_int(device->updated_ms)),
+                        db_text(device_status_name(device->status)), db_int(device->is_decommissioning),
+                        db_int(device->is_provisioned), db_int(device->revision), db_int(device->created_ms),
+                        db_int(device->updated_ms)),
                 &changed));
     *inserted = changed > 0;
     return changed > 0 ? insert_attributes(db, device) : ERR_OK;
+}
+
+enum err device_db_insert_seen(struct db *db, const struct device *device)
+{
+    static const char sql[] = "INSERT INTO device_check_ins (device_id, seen_ms, told_ms) VALUES ($1, $2, $2) "
+                              "ON CONFLICT DO NOTHING";
+    return db_exec(db, sql, DB_ARGS(db_text(device->id), db_int(device->seen_ms)), NULL);
 }
 
 enum err device_db_update(struct db *db, struct device *device, int64_t now_ms)

@@ -47,6 +47,9 @@ enum err device_db_count(struct db *db, const char *tenant, enum device_status s
 /* With its attributes, in a transaction. *inserted is false, and nothing was written, when the identity was there. */
 enum err device_db_insert(struct db *db, const struct device *device, const char *id_hash, bool *inserted);
 
+/* Note when it was seen: the first time, and what others know already. */
+enum err device_db_insert_seen(struct db *db, const struct device *device);
+
 /* Write status, decommissioning and provisioned; revision and updated_ms move on, here and in the row. */
 enum err device_db_update(struct db *db, struct device *device, int64_t now_ms);
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "auth/claims.h"
+#include "auth/import_field.h"
 #include "auth/import_useradm_db.h"
 #include "auth/password.h"
 #include "auth/settings.h"
@@ -18,129 +19,41 @@
 
 enum { EMAIL_BYTES_MAX = 256, NAME_BYTES_MAX = 4096, UUID_MAX = 45, KID_MAX = 0x7fffffff };
 
-/* Where a member of a document goes; "exp.time" is a member of a member. */
-struct field {
-    const char *name;
-    enum { FIELD_ID, FIELD_TOKEN_ID, FIELD_TEXT, FIELD_TIME, FIELD_INT } form;
-    bool is_required; /* not there, or null: "", NULL or 0 otherwise */
-    size_t offset;    /* of a char * or an int64_t in the row */
-    const char *fault;
-};
-
-static const struct field user_fields[] = {
-    {"_id", FIELD_ID, true, offsetof(struct import_user, id), "_id is missing or no id"},
-    {"tenant_id", FIELD_TEXT, false, offsetof(struct import_user, tenant), "tenant_id is no text"},
-    {"email", FIELD_TEXT, true, offsetof(struct import_user, email), "email is missing or no text"},
-    {"password", FIELD_TEXT, true, offsetof(struct import_user, hash), "password is missing or no text"},
-    {"created_ts", FIELD_TIME, false, offsetof(struct import_user, created_ms), "created_ts is no date"},
-    {"updated_ts", FIELD_TIME, false, offsetof(struct import_user, updated_ms), "updated_ts is no date"},
-    {"login_ts", FIELD_TIME, false, offsetof(struct import_user, login_ms), "login_ts is no date"},
+static const struct import_field user_fields[] = {
+    {"_id", IMPORT_FIELD_ID, true, offsetof(struct import_user, id), "_id is missing or no id"},
+    {"tenant_id", IMPORT_FIELD_TEXT, false, offsetof(struct import_user, tenant), "tenant_id is no text"},
+    {"email", IMPORT_FIELD_TEXT, true, offsetof(struct import_user, email), "email is missing or no text"},
+    {"password", IMPORT_FIELD_TEXT, true, offsetof(struct import_user, hash), "password is missing or no text"},
+    {"created_ts", IMPORT_FIELD_TIME, false, offsetof(struct import_user, created_ms), "created_ts is no date"},
+    {"updated_ts", IMPORT_FIELD_TIME, false, offsetof(struct import_user, updated_ms), "updated_ts is no date"},
+    {"login_ts", IMPORT_FIELD_TIME, false, offsetof(struct import_user, login_ms), "login_ts is no date"},
     {0},
 };
 
-static const struct field token_fields[] = {
-    {"_id", FIELD_TOKEN_ID, true, offsetof(struct import_token, id), "_id is missing or no id"},
-    {"tenant_id", FIELD_TEXT, false, offsetof(struct import_token, tenant), "tenant_id is no text"},
-    {"sub", FIELD_TOKEN_ID, true, offsetof(struct import_token, user_id), "sub is missing or no id"},
-    {"name", FIELD_TEXT, false, offsetof(struct import_token, name), "name is no text"},
-    {"key_id", FIELD_INT, false, offsetof(struct import_token, kid), "key_id is no whole number"},
-    {"iat.time", FIELD_TIME, true, offsetof(struct import_token, issued_ms), "iat is missing or no date"},
-    {"exp.time", FIELD_TIME, false, offsetof(struct import_token, expires_ms), "exp is no date"},
-    {"last_used", FIELD_TIME, false, offsetof(struct import_token, last_used_ms), "last_used is no date"},
+static const struct import_field token_fields[] = {
+    {"_id", IMPORT_FIELD_TOKEN_ID, true, offsetof(struct import_token, id), "_id is missing or no id"},
+    {"tenant_id", IMPORT_FIELD_TEXT, false, offsetof(struct import_token, tenant), "tenant_id is no text"},
+    {"sub", IMPORT_FIELD_TOKEN_ID, true, offsetof(struct import_token, user_id), "sub is missing or no id"},
+    {"name", IMPORT_FIELD_TEXT, false, offsetof(struct import_token, name), "name is no text"},
+    {"key_id", IMPORT_FIELD_INT, false, offsetof(struct import_token, kid), "key_id is no whole number"},
+    {"iat.time", IMPORT_FIELD_TIME, true, offsetof(struct import_token, issued_ms), "iat is missing or no date"},
+    {"exp.time", IMPORT_FIELD_TIME, false, offsetof(struct import_token, expires_ms), "exp is no date"},
+    {"last_used", IMPORT_FIELD_TIME, false, offsetof(struct import_token, last_used_ms), "last_used is no date"},
     {0},
 };
 
-static const struct field settings_fields[] = {
-    {"tenant_id", FIELD_TEXT, false, offsetof(struct import_settings, tenant), "tenant_id is no text"},
-    {"etag", FIELD_TEXT, false, offsetof(struct import_settings, etag), "etag is no text"},
+static const struct import_field settings_fields[] = {
+    {"tenant_id", IMPORT_FIELD_TEXT, false, offsetof(struct import_settings, tenant), "tenant_id is no text"},
+    {"etag", IMPORT_FIELD_TEXT, false, offsetof(struct import_settings, etag), "etag is no text"},
     {0},
 };
 
-static const struct field user_settings_fields[] = {
-    {"tenant_id", FIELD_TEXT, false, offsetof(struct import_settings, tenant), "tenant_id is no text"},
-    {"etag", FIELD_TEXT, false, offsetof(struct import_settings, etag), "etag is no text"},
-    {"user_id", FIELD_ID, true, offsetof(struct import_settings, user_id), "user_id is missing or no id"},
+static const struct import_field user_settings_fields[] = {
+    {"tenant_id", IMPORT_FIELD_TEXT, false, offsetof(struct import_settings, tenant), "tenant_id is no text"},
+    {"etag", IMPORT_FIELD_TEXT, false, offsetof(struct import_settings, etag), "etag is no text"},
+    {"user_id", IMPORT_FIELD_ID, true, offsetof(struct import_settings, user_id), "user_id is missing or no id"},
     {0},
 };
-
-/* The member that a field is read from; NULL when it is not there or null. */
-static const json_t *find(const json_t *document, const char *name, bool *is_wrong)
-{
-    const char *dot = strchr(name, '.');
-    AUTO(mem_free) char *outer = mem_strndup(name, dot != NULL ? (size_t)(dot - name) : strlen(name));
-    const json_t *value = json_object_get(document, outer);
-    *is_wrong = false;
-    if (dot != NULL && value != NULL && !json_is_null(value)) {
-        value = json_object_get(value, dot + 1);
-        *is_wrong = value == NULL || json_is_null(value);
-    }
-    return json_is_null(value) ? NULL : value;
-}
-
-/* Ids of tokens and their users are kept as UUIDs or object ids where they look like one (contract/useradm 8). */
-static char *token_id(const json_t *value)
-{
-    char *id = extjson_id(value);
-    if (id == NULL)
-        return NULL;
-    char *uuid = extjson_uuid(id);
-    if (uuid != NULL) {
-        mem_free(&id);
-        return uuid;
-    }
-    if (strlen(id) == 24 && strspn(id, "0123456789abcdefABCDEF") == 24)
-        for (char *p = id; *p != '\0'; p++)
-            *p = *p >= 'A' && *p <= 'F' ? (char)(*p - 'A' + 'a') : *p;
-    return id;
-}
-
-static bool read_time(const json_t *value, int64_t *ms)
-{
-    if (!extjson_time(value, ms))
-        return false;
-    *ms = *ms > 0 ? *ms : 0; /* a Go program's zero time lies in year 1 */
-    return true;
-}
-
-static bool read_field(const struct field *field, const json_t *value, void *row)
-{
-    char **text = (char **)((char *)row + field->offset);
-    int64_t *number = (int64_t *)((char *)row + field->offset);
-    switch (field->form) {
-    case FIELD_ID:
-        *text = extjson_id(value);
-        return *text != NULL;
-    case FIELD_TOKEN_ID:
-        *text = token_id(value);
-        return *text != NULL;
-    case FIELD_TEXT:
-        *text = mem_strdup(extjson_text(value));
-        return *text != NULL;
-    case FIELD_TIME:
-        return read_time(value, number);
-    case FIELD_INT:
-        return extjson_int(value, number);
-    }
-    return false;
-}
-
-/* What is wrong with the members; NULL: nothing. */
-static const char *read_fields(const struct field *fields, const json_t *document, void *row)
-{
-    for (const struct field *field = fields; field->name != NULL; field++) {
-        bool is_wrong;
-        const json_t *value = find(document, field->name, &is_wrong);
-        if (is_wrong || (value == NULL && field->is_required) || (value != NULL && !read_field(field, value, row)))
-            return field->fault;
-    }
-    return NULL;
-}
-
-/* An id that a token can name. */
-static bool is_id(const char *id)
-{
-    return *id != '\0' && strlen(id) < CLAIMS_TEXT_SIZE;
-}
 
 static bool is_same(const char *a, const char *b)
 {
@@ -169,7 +82,7 @@ static bool is_email(const char *email)
 
 static const char *find_user_fault(const struct import_user *user)
 {
-    if (!is_id(user->id))
+    if (!import_field_is_id(user->id))
         return "_id is empty or longer than 127 bytes";
     if (strlen(user->tenant) >= CLAIMS_TEXT_SIZE)
         return "tenant_id is longer than 127 bytes";
@@ -190,7 +103,7 @@ static void *user_decode(const json_t *document, struct import_verdict *verdict)
 {
     AUTO(user_free) void *row = mem_calloc(1, sizeof(struct import_user));
     struct import_user *user = row;
-    const char *fault = read_fields(user_fields, document, user);
+    const char *fault = import_field_read(user_fields, document, user);
     set_default(&user->tenant);
     if (fault == NULL)
         fault = find_user_fault(user);
@@ -234,7 +147,7 @@ static const char *find_token_fault(const struct import_token *token)
 {
     if (!rand_is_uuid(token->id))
         return "_id is no UUID";
-    if (!is_id(token->user_id))
+    if (!import_field_is_id(token->user_id))
         return "sub is empty or longer than 127 bytes";
     if (strlen(token->tenant) >= CLAIMS_TEXT_SIZE)
         return "tenant_id is longer than 127 bytes";
@@ -255,7 +168,7 @@ static void *token_decode(const json_t *document, struct import_verdict *verdict
 {
     AUTO(token_free) void *row = mem_calloc(1, sizeof(struct import_token));
     struct import_token *token = row;
-    const char *fault = read_fields(token_fields, document, token);
+    const char *fault = import_field_read(token_fields, document, token);
     set_default(&token->tenant);
     if (fault == NULL)
         fault = find_token_fault(token);
@@ -329,15 +242,15 @@ static void settings_free(void **row)
     *row = NULL;
 }
 
-static void *decode_settings(const struct field *fields, const json_t *document, struct import_verdict *verdict)
+static void *decode_settings(const struct import_field *fields, const json_t *document, struct import_verdict *verdict)
 {
     AUTO(settings_free) void *row = mem_calloc(1, sizeof(struct import_settings));
     struct import_settings *settings = row;
-    const char *fault = read_fields(fields, document, settings);
+    const char *fault = import_field_read(fields, document, settings);
     set_default(&settings->tenant);
     if (fault == NULL && strlen(settings->tenant) >= CLAIMS_TEXT_SIZE)
         fault = "tenant_id is longer than 127 bytes";
-    if (fault == NULL && settings->user_id != NULL && !is_id(settings->user_id))
+    if (fault == NULL && settings->user_id != NULL && !import_field_is_id(settings->user_id))
         fault = "user_id is empty or longer than 127 bytes";
     if (fault == NULL)
         fault = write_body(document, &settings->body);

@@ -8,7 +8,7 @@
 #include "cmd/cmd.h"
 #include "lib/err.h"
 
-/* One change for each line of a file: how far it is, on a terminal, what went wrong where, and the counts at the end. */
+/* One change for each line of a file: how far it is, on a terminal, what went wrong where, and the final counts. */
 struct bulk {
     const struct cmd *cmd;
     const char *path;

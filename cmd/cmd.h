@@ -100,7 +100,7 @@ extern const struct command device_list_command, device_show_command, device_acc
     device_events_command;
 extern const struct command keys_generate_command, keys_list_command, keys_check_command;
 extern const struct command token_inspect_command;
-extern const struct command import_useradm_command;
+extern const struct command import_useradm_command, import_deviceauth_command;
 extern const struct command config_check_command;
 extern const struct command health_command;
 extern const struct command version_command;

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "auth/import_deviceauth.h"
 #include "auth/import_useradm.h"
 #include "cmd/account.h"
 #include "cmd/cmd.h"
@@ -251,6 +252,18 @@ static enum cmd_exit run_useradm(struct cmd *cmd)
     return run(cmd, import_useradm);
 }
 
+static enum cmd_exit run_deviceauth(struct cmd *cmd)
+{
+    return run(cmd, import_deviceauth);
+}
+
+#define EXIT_CODES                                                                                                     \
+    "Exit code 0: everything was taken, was there, or had expired; 8: some documents were skipped, the output says "   \
+    "why\n"                                                                                                            \
+    "and where; 9: it stopped on the way, and what the table counts as taken is stored; 1: a file is not what it "     \
+    "should\n"                                                                                                         \
+    "be, and nothing was written."
+
 static const struct cmd_option options[] = {
     {"collection", "NAME", "what the files hold, whatever they are called", NULL, false, false},
     {"dry-run", NULL, "write nothing, only say what would become of each document", NULL, false, false},
@@ -274,15 +287,40 @@ const struct command import_useradm_command = {
                "is never changed: the same document again counts as there, one that differs is skipped. A second run "
                "takes what a\n"
                "first one could not. A server may run meanwhile.\n"
-               "\n"
-               "Exit code 0: everything was taken, was there, or had expired; 8: some documents were skipped, the "
-               "output says why\n"
-               "and where; 9: it stopped on the way, and what the table counts as taken is stored; 1: a file is not "
-               "what it should\n"
-               "be, and nothing was written.",
+               "\n" EXIT_CODES,
     .examples = "mongoexport --db useradm --collection users --out users.json\n"
                 "$0 import useradm --dry-run users.json tokens.json settings.json user_settings.json\n"
                 "mongoexport --db useradm --collection users | $0 import useradm --collection users -",
     .options = options,
     .run = run_useradm,
+};
+
+const struct command import_deviceauth_command = {
+    .name = "import deviceauth",
+    .args = "FILE...",
+    .args_min = 1,
+    .args_max = CMD_ARGS_MAX,
+    .summary = "Take devices, their keys, tokens and limits from mongoexport's files of the original deviceauth.",
+    .details =
+        "Each file holds one collection, a JSON document a line or one array of them (--jsonArray), and is "
+        "called like it:\n"
+        "devices.json, auth_sets.json, tokens.json, limits.json; --collection says it of files with other names, "
+        "and of\n"
+        "stdin (-). Their order does not matter.\n"
+        "\n"
+        "Devices keep their ids and need not be admitted again. Tokens keep working with the original's key as "
+        "the default\n"
+        "key (default_key_path of the section deviceauth). What is here already is never changed: the same document "
+        "again\n"
+        "counts as there, one that differs is skipped. A second run takes what a first one could not. A server may "
+        "run\n"
+        "meanwhile; the workflow engine is told nothing, as it knows these devices. A limit of 0 lets no device be "
+        "accepted,\n"
+        "as in schema 2.0.2; leave out limits.json of an older one, where 0 stood for none.\n"
+        "\n" EXIT_CODES,
+    .examples = "mongoexport --db deviceauth --collection devices --out devices.json\n"
+                "$0 import deviceauth --dry-run devices.json auth_sets.json tokens.json limits.json\n"
+                "mongoexport --db deviceauth --collection devices | $0 import deviceauth --collection devices -",
+    .options = options,
+    .run = run_deviceauth,
 };

@@ -29,6 +29,7 @@ static const struct command *const mintd_commands[] = {
     &keys_check_command,
     &token_inspect_command,
     &import_useradm_command,
+    &import_deviceauth_command,
     &config_check_command,
     &health_command,
     &version_command,

@@ -8,7 +8,7 @@
 
 #include "lib/err.h"
 
-/* Comma-separated values (RFC 4180), a record at a time; lines may end with LF alone, and a byte order mark is skipped. */
+/* Comma-separated values (RFC 4180), a record at a time; lines may end with LF alone; a byte order mark is skipped. */
 
 /* Fields of a record, and bytes of one. */
 #define CSV_FIELDS_MAX 64

@@ -8,9 +8,9 @@
 #include "auth/user.h"
 #include "lib/auto.h"
 #include "lib/clock.h"
-#include "lib/extjson.h"
 #include "lib/json.h"
 #include "lib/mem.h"
+#include "tests/importing.h"
 #include "tests/support.h"
 
 #define NOW_MS INT64_C(1763715905120)
@@ -30,77 +30,14 @@ static void begin(int engine)
     db = support_db(engine);
 }
 
-/* ' instead of " in documents, for the reader. */
-static json_t *parse(const char *document)
-{
-    AUTO(mem_free) char *text = mem_strdup(document);
-    for (char *p = text; *p != '\0'; p++)
-        *p = *p == '\'' ? '"' : *p;
-    json_t *json = NULL;
-    enum err e = extjson_parse(text, strlen(text), &json);
-    ck_assert_msg(e == ERR_OK, "%s", text);
-    return json;
-}
-
-struct job {
-    const struct import_collection *collection;
-    const void *row;
-    struct db *from;
-    struct import_verdict verdict;
-};
-
-static enum err write_row(struct db *tx, void *arg)
-{
-    struct job *job = arg;
-    if (job->from != NULL)
-        TRY(job->collection->copy(job->from, tx, job->row));
-    return job->collection->write(tx, job->row, &job->verdict);
-}
-
-/* What becomes of a document, in the test's database or, with what that one holds copied, in another one. */
-static struct import_verdict import_to(struct db *to, struct db *from, int collection, const char *text)
-{
-    AUTO(json_release) json_t *document = parse(text);
-    struct job job = {.collection = &import_useradm[collection], .from = from};
-    void *row = job.collection->decode(document, &job.verdict);
-    if (row == NULL)
-        return job.verdict;
-    job.row = row;
-    ck_ok(db_tx(to, write_row, &job));
-    job.collection->release(&row);
-    ck_assert_ptr_null(row);
-    return job.verdict;
-}
-
 static void becomes(int collection, const char *text, enum import_fate want)
 {
-    struct import_verdict got = import_to(db, NULL, collection, text);
-    ck_assert_msg(got.fate == want, "%s: %d %s", text, (int)got.fate, got.fate == IMPORT_SKIPPED ? got.why : "");
+    importing_becomes(&import_useradm[collection], db, text, want);
 }
 
 static void skips(int collection, const char *text, const char *why)
 {
-    struct import_verdict got = import_to(db, NULL, collection, text);
-    ck_assert_msg(got.fate == IMPORT_SKIPPED && strstr(got.why, why) != NULL, "%s: %d %s", text, (int)got.fate,
-                  got.why);
-}
-
-/* The one row that a query gives, columns joined with |. */
-static void holds(const char *sql, const char *want)
-{
-    AUTO(db_rows_free) struct db_rows *rows = NULL;
-    ck_ok(db_query(db, sql, DB_ARGS(), &rows));
-    ck_assert_uint_eq(db_rows_count(rows), 1);
-    ck_assert(db_rows_next(rows));
-    ck_assert_str_eq(db_rows_text(rows, 0), want);
-}
-
-static void holds_count(const char *sql, int64_t want)
-{
-    AUTO(db_rows_free) struct db_rows *rows = NULL;
-    ck_ok(db_query(db, sql, DB_ARGS(), &rows));
-    ck_assert(db_rows_next(rows));
-    ck_assert_int_eq(db_rows_int(rows, 0), want);
+    importing_skips(&import_useradm[collection], db, text, why);
 }
 
 static void take_alice(void)
@@ -123,7 +60,7 @@ START_TEST(a_user_with_everything)
             "'created_ts':{'$date':'2023-03-01T08:15:30.125Z'},'updated_ts':{'$date':{'$numberLong':'1677658530999'}},"
             "'login_ts':{'$date':1677658531000},'unknown':[]}",
             IMPORT_TAKEN);
-    holds(USER_ROW, "Some Id|acme|alice@example.com|" HASH "|1677658530125|1677658530999|1677658531000");
+    importing_holds(db, USER_ROW, "Some Id|acme|alice@example.com|" HASH "|1677658530125|1677658530999|1677658531000");
     db_free(&db);
 }
 END_TEST
@@ -135,7 +72,7 @@ START_TEST(a_user_with_little)
             "{'_id':'1','email':'a@localhost','password':'" HASH "','login_ts':null,"
             "'created_ts':{'$date':{'$numberLong':'-62135596800000'}}}",
             IMPORT_TAKEN);
-    holds(USER_ROW, "1||a@localhost|" HASH "|0|0|-1");
+    importing_holds(db, USER_ROW, "1||a@localhost|" HASH "|0|0|-1");
     db_free(&db);
 }
 END_TEST
@@ -171,7 +108,7 @@ START_TEST(users_that_are_none_are_skipped)
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         skips(USERS, cases[i].document, cases[i].why);
-    holds_count("SELECT COUNT(*) FROM users", 0);
+    importing_holds_count(db, "SELECT COUNT(*) FROM users", 0);
     db_free(&db);
 }
 END_TEST
@@ -188,7 +125,7 @@ START_TEST(a_user_that_is_here_is_left_alone)
     skips(USERS, "{'_id':'1','email':'a@b.c','password':'" HASH "','tenant_id':'t'}", "other content");
     skips(USERS, "{'_id':'1','email':'a@b.c','password':'" HASH "','created_ts':{'$date':5}}", "other content");
     skips(USERS, "{'_id':'2','email':'A@b.c','password':'" HASH "','tenant_id':'t'}", "e-mail");
-    holds(USER_ROW, "1||a@b.c|" HASH "|0|6|5");
+    importing_holds(db, USER_ROW, "1||a@b.c|" HASH "|0|6|5");
     db_free(&db);
 }
 END_TEST
@@ -203,7 +140,7 @@ START_TEST(tokens_in_both_dialects)
             "'name':'ci','last_used':{'$date':{'$numberLong':'1763690000000'}},'key_id':{'$numberInt':'5539'},"
             "'scp':'mender.*','iss':'mender.useradm','user':true,'tenant_id':''}",
             IMPORT_TAKEN);
-    holds(TOKEN_ROW, TOKEN "||" ALICE "|ci|5539|1732087800250|4070908800000|1763690000000");
+    importing_holds(db, TOKEN_ROW, TOKEN "||" ALICE "|ci|5539|1732087800250|4070908800000|1763690000000");
     db_free(&db);
 }
 END_TEST
@@ -215,7 +152,7 @@ START_TEST(a_token_with_little_never_expires)
     becomes(TOKENS,
             "{'_id':'0B5F4C1E6F0A4C599A552F6A4F1D1A01','sub':'" ALICE "','iat':{'time':{'$date':5}},'exp':null}",
             IMPORT_TAKEN);
-    holds(TOKEN_ROW, TOKEN "||" ALICE "|-|0|5|-1|-1");
+    importing_holds(db, TOKEN_ROW, TOKEN "||" ALICE "|-|0|5|-1|-1");
     db_free(&db);
 }
 END_TEST
@@ -269,7 +206,7 @@ START_TEST(tokens_that_are_none_are_skipped)
         AUTO(mem_free) char *document = mem_printf("{%s}", cases[i].members);
         skips(TOKENS, document, cases[i].why);
     }
-    holds_count("SELECT COUNT(*) FROM tokens", 0);
+    importing_holds_count(db, "SELECT COUNT(*) FROM tokens", 0);
     db_free(&db);
 }
 END_TEST
@@ -304,7 +241,7 @@ START_TEST(a_token_that_is_here_is_left_alone)
     skips(TOKENS, "{'_id':'" TOKEN "','sub':'" ALICE "','iat':{'time':{'$date':6}},'name':'ci','key_id':7}",
           "other content");
     skips(TOKENS, "{'_id':'" OTHER "','sub':'" ALICE "','iat':{'time':{'$date':5}},'name':'ci'}", "this name");
-    holds(TOKEN_ROW, TOKEN "||" ALICE "|ci|7|5|-1|5");
+    importing_holds(db, TOKEN_ROW, TOKEN "||" ALICE "|ci|7|5|-1|5");
     db_free(&db);
 }
 END_TEST
@@ -359,7 +296,7 @@ START_TEST(settings_that_are_none_are_skipped)
     name[129] = '\0';
     AUTO(mem_free) char *member = mem_printf("{'%s':1}", name);
     skips(SETTINGS, member, "over 128");
-    holds_count("SELECT COUNT(*) FROM settings", 0);
+    importing_holds_count(db, "SELECT COUNT(*) FROM settings", 0);
     db_free(&db);
 }
 END_TEST
@@ -396,17 +333,20 @@ START_TEST(a_copy_stands_in_for_a_dry_run)
         becomes(stored[i].collection, stored[i].document, IMPORT_TAKEN);
     struct db *scratch = support_db(0);
     for (size_t i = 0; i < sizeof asked / sizeof *asked; i++) {
-        struct import_verdict foreseen = import_to(scratch, db, asked[i].collection, asked[i].document);
-        holds_count("SELECT (SELECT COUNT(*) FROM users) + (SELECT COUNT(*) FROM tokens) + "
-                    "(SELECT COUNT(*) FROM settings)",
-                    4);
+        struct import_verdict foreseen =
+            importing(&import_useradm[asked[i].collection], scratch, db, asked[i].document);
+        importing_holds_count(db,
+                              "SELECT (SELECT COUNT(*) FROM users) + (SELECT COUNT(*) FROM tokens) + "
+                              "(SELECT COUNT(*) FROM settings)",
+                              4);
         ck_assert_msg((foreseen.fate == IMPORT_TAKEN) == (i >= 9), "%s", asked[i].document);
     }
     for (size_t i = 0; i < sizeof asked / sizeof *asked; i++) {
         db_free(&scratch);
         scratch = support_db(0);
-        struct import_verdict foreseen = import_to(scratch, db, asked[i].collection, asked[i].document);
-        struct import_verdict got = import_to(db, NULL, asked[i].collection, asked[i].document);
+        struct import_verdict foreseen =
+            importing(&import_useradm[asked[i].collection], scratch, db, asked[i].document);
+        struct import_verdict got = importing(&import_useradm[asked[i].collection], db, NULL, asked[i].document);
         ck_assert_int_eq(foreseen.fate, got.fate);
         if (got.fate == IMPORT_SKIPPED)
             ck_assert_str_eq(foreseen.why, got.why);

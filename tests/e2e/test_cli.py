@@ -19,7 +19,8 @@ from mintd import DEADLINE, Case, both_engines, eventually, psql, request
 
 UUID = re.compile(r"^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\n$")
 COMMANDS = ("server", "migrate", "user create", "user set-password", "user list", "user delete", "keys generate",
-            "keys list", "keys check", "token inspect", "import useradm", "config check", "version")
+            "keys list", "keys check", "token inspect", "import useradm", "import deviceauth", "config check",
+            "version")
 TYPES = {"rsa2048": "RS256", "rsa3072": "RS256", "rsa4096": "RS256", "es256": "ES256", "es384": "ES384",
          "es512": "ES512", "ed25519": "EdDSA"}
 

@@ -1,16 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`mintd import useradm`: exports of the original in, people and their tokens served."""
+"""`mintd import`: exports of the originals in, people, devices and their tokens served."""
 import base64
 import concurrent.futures
 import gzip
+import hashlib
 import json
 import os
 import re
 import shutil
 import subprocess
 import time
+import uuid
 
 import mintd
+from board import Board
 from mintd import DEADLINE, USERADM, Case, both_engines, eventually, request
 
 DATA = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "data")
@@ -31,8 +34,9 @@ def encode(data):
 
 
 def original_token(key, kid, claims):
-    """What the original issues: RS256 with the number of the key in the header, claims in its order."""
-    header = json.dumps({"alg": "RS256", "kid": kid, "typ": "JWT"}, separators=(",", ":")).encode()
+    """What the original issues: RS256 with the number of the key in the header, if any, claims in its order."""
+    header = {"alg": "RS256", "typ": "JWT"} if kid is None else {"alg": "RS256", "kid": kid, "typ": "JWT"}
+    header = json.dumps(header, separators=(",", ":")).encode()
     text = encode(header) + b"." + encode(json.dumps(claims, separators=(",", ":")).encode())
     signed = subprocess.run(["openssl", "dgst", "-sha256", "-sign", key], input=text, capture_output=True, check=True,
                             timeout=DEADLINE).stdout
@@ -51,9 +55,11 @@ def user(number, **more):
 
 
 class Importing(Case):
+    service = "useradm"
+
     def take(self, *files, expect=0, **more):
         """Import; the table as {collection: (taken, already there, expired, skipped)}."""
-        done = self.mintd("import", "useradm", *files, expect=expect, **more)
+        done = self.mintd("import", self.service, *files, expect=expect, **more)
         self.assertEqual(done.stderr, "")
         self.output = done.stdout
         rows = re.findall(r"^(\w+) +(\d+) +(\d+) +(\d+) +(\d+)$", done.stdout, re.M)
@@ -238,6 +244,130 @@ class Files(Importing):
         path = self.lines("users.json", user(1))
         self.fails_with_one_line(self.mintd("import", "useradm", path, env={"MINTD_DB": self.new_db()}, expect=2),
                                  "migrate")
+
+
+DEVICES = "/api/devices/v1/authentication/auth_requests"
+VERIFY = "/api/internal/v1/devauth/tokens/verify"
+
+
+def bson_uuid(text):
+    return {"$binary": {"base64": base64.b64encode(uuid.UUID(text).bytes).decode(), "subType": "04"}}
+
+
+class Moved:
+    """A device of the original with one key, as its three collections have it."""
+
+    def __init__(self, path, kind, status, number):
+        self.board = Board(path, kind, mac=f"02:00:00:00:00:{number:02x}", sn=f"<{number}>")
+        self.id, self.set, self.status = str(uuid.uuid4()), str(uuid.uuid4()), status
+
+    def documents(self):
+        data = json.dumps(self.board.identity, separators=(",", ":"), sort_keys=True)
+        data = data.replace("<", "\\u003c").replace(">", "\\u003e")
+        common = {"tenant_id": "", "id_data": data, "id_data_struct": self.board.identity, "status": self.status,
+                  "id_data_sha256": {"$binary": {"base64": base64.b64encode(
+                      hashlib.sha256(data.encode()).digest()).decode(), "subType": "00"}}}
+        device = {"_id": self.id, **common, "decommissioning": False, "provisioned": True, "revision": 4,
+                  "created_ts": {"$date": "2024-01-01T00:00:00.5Z"}, "updated_ts": {"$date": "2024-01-02T00:00:00Z"}}
+        auth_set = {"_id": self.set, "device_id": self.id, **common, "pubkey": self.board.pubkey,
+                    "ts": {"$date": {"$numberLong": "1704067200500"}}}
+        token = {"_id": bson_uuid(self.set), "sub": bson_uuid(self.id), "iss": "Mender", "mender.device": True,
+                 "exp": {"time": {"$date": "2099-01-01T00:00:00Z"}}, "mender.plan": "enterprise"}
+        return device, auth_set, token
+
+    def token(self, key):
+        now = int(time.time()) - 60
+        return original_token(key, None, {"jti": self.set, "sub": self.id, "exp": 4070908800, "iat": now,
+                                          "mender.device": True, "iss": "Mender", "mender.plan": "enterprise",
+                                          "mender.addons": [{"name": "configure", "enabled": True}],
+                                          "mender.trial": False, "nbf": -62135596800})
+
+
+@both_engines
+class Fleet(Importing):
+    service = "deviceauth"
+
+    def setUp(self):
+        super().setUp()
+        self.mintd("migrate")
+        os.mkdir(self.path("keys"), 0o700)
+        self.key = shutil.copy(os.path.join(DATA, "jws", "rsa2048.pem"), self.path("keys", "private.pem"))
+        os.chmod(self.key, 0o600)
+        self.moved = [Moved(self.path(f"{number}.key"), kind, status, number) for number, (kind, status) in enumerate(
+            (("rsa2048", "accepted"), ("ed25519", "accepted"), ("es256", "pending"), ("es256", "rejected")))]
+
+    def export(self, count=4):
+        """devices, auth_sets, tokens of those that are accepted, limits."""
+        documents = [device.documents() for device in self.moved[:count]]
+        tokens = [d[2] for d in documents if d[0]["status"] == "accepted"]
+        return [self.lines("tokens.json", *tokens), self.lines("auth_sets.json", *(d[1] for d in documents)),
+                self.lines("devices.json", *(d[0] for d in documents)),
+                self.lines("limits.json", {"_id": {"$oid": "63ff0a52000000000000000a"}, "tenant_id": "",
+                                           "name": "max_devices", "value": {"$numberLong": "2"}})]
+
+    def verify(self, server, token):
+        return request(server.internal, "GET", VERIFY, bearer=token).status
+
+    def ask(self, server, device):
+        asked = device.board.request()
+        asked["headers"]["Content-Type"] = "application/json"
+        return request(server.public, "POST", DEVICES, **asked)
+
+    def test_a_fleet_moves_without_being_admitted_again(self):
+        taken = {"devices": (4, 0, 0, 0), "auth_sets": (4, 0, 0, 0), "tokens": (2, 0, 0, 0), "limits": (1, 0, 0, 0)}
+        self.assertEqual(self.take("--dry-run", *self.export()), taken)
+        self.assertEqual(json.loads(self.mintd("device", "list", "--json").stdout), [])
+        self.assertEqual(self.take(*self.export()), taken)
+        server = self.serve()
+        olds = [device.token(self.key) for device in self.moved]
+        self.assertEqual([self.verify(server, old) for old in olds], [200, 200, 401, 401])
+        replies = [self.ask(server, device) for device in self.moved]
+        self.assertEqual([reply.status for reply in replies], [200, 200, 401, 401])
+        for old, reply in zip(olds[:2], replies):
+            self.assertEqual(self.verify(server, reply.text), 200)
+            self.assertEqual(self.verify(server, old), 200)
+        self.check_devices(server, replies[0].text, olds[0])
+
+    def check_devices(self, server, token, old):
+        listed = json.loads(self.mintd("device", "list", "--json").stdout)
+        self.assertEqual({d["id"]: d["status"] for d in listed}, {d.id: d.status for d in self.moved})
+        first = next(d for d in listed if d["id"] == self.moved[0].id)
+        self.assertEqual((first["identity_data"], first["created_ts"], first["auth_sets"][0]["pubkey"]),
+                         (self.moved[0].board.identity, "2024-01-01T00:00:00.5Z", self.moved[0].board.pubkey))
+        full = self.mintd("device", "accept", self.moved[2].id, expect=5)
+        self.assertIn("maximum number of accepted devices", full.stderr)
+        self.mintd("device", "reject", self.moved[0].id)
+        self.assertTrue(eventually(lambda: self.verify(server, token) == 401))
+        self.assertEqual(self.verify(server, old), 401)
+
+    def test_a_second_run_takes_only_what_is_new(self):
+        self.take(*self.export(count=2))
+        before = self.listed_devices()
+        self.assertEqual(self.take(*self.export()), {"devices": (2, 2, 0, 0), "auth_sets": (2, 2, 0, 0),
+                                                     "tokens": (0, 2, 0, 0), "limits": (0, 1, 0, 0)})
+        there = {"devices": (0, 4, 0, 0), "auth_sets": (0, 4, 0, 0), "tokens": (0, 2, 0, 0), "limits": (0, 1, 0, 0)}
+        self.assertEqual(self.take(*self.export()), there)
+        self.assertEqual(self.take("--dry-run", *self.export()), there)
+        self.assertEqual([d for d in self.listed_devices() if d in before], before)
+
+    def listed_devices(self):
+        return json.loads(self.mintd("device", "list", "--json").stdout)
+
+    def test_what_does_not_fit_is_told(self):
+        devices, sets, tokens = zip(*(device.documents() for device in self.moved))
+        other = {**devices[1], "id_data": devices[0]["id_data"], "id_data_sha256": devices[0]["id_data_sha256"]}
+        path = self.lines("devices.json", devices[0], other, {**devices[2], "id_data": "[]"})
+        self.assertEqual(self.take(path, expect=8), {"devices": (1, 0, 0, 2)})
+        self.assertIn(f"1 of devices: another device has this identity\n    {path}:2\n", self.output)
+        self.assertIn(f"1 of devices: id_data is no JSON object\n    {path}:3\n", self.output)
+        path = self.lines("auth_sets.json", sets[0], sets[1], {**sets[0], "_id": sets[1]["_id"]})
+        self.assertEqual(self.take(path, expect=8), {"auth_sets": (1, 0, 0, 2)})
+        self.assertIn(f"the set's device is not here\n    {path}:2\n", self.output)
+        self.assertIn(f"the device has another set of this key\n    {path}:3\n", self.output)
+        expired = {**tokens[0], "exp": {"time": {"$date": "2024-01-01T00:00:00Z"}}}
+        self.assertEqual(self.take(self.lines("tokens.json", tokens[1], expired), expect=8), {"tokens": (0, 0, 1, 1)})
+        self.fails_with_one_line(self.mintd("import", "deviceauth", self.write("users.json", "{}\n"), expect=1),
+                                 "devices, auth_sets, tokens, limits")
 
 
 if __name__ == "__main__":

@@ -39,8 +39,8 @@ struct visit {
 };
 
 static const char *const answers[] = {
-    [ENGINE_WELL] = "HTTP/1.1 201 Created\r\nContent-Type: application/json; charset=utf-8\r\nContent-Length: 11\r\n"
-                    "Connection: close\r\n\r\n{\"id\":\"w1\"}",
+    [ENGINE_WELL] = ("HTTP/1.1 201 Created\r\nContent-Type: application/json; charset=utf-8\r\n"
+                     "Content-Length: 11\r\nConnection: close\r\n\r\n{\"id\":\"w1\"}"),
     [ENGINE_EMPTY] = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
     [ENGINE_FAILS] = "HTTP/1.1 500 Oh\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}",
     [ENGINE_REFUSES] = "HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n",

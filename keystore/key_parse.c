@@ -184,21 +184,36 @@ static enum err check_der(const struct secret *der)
     return at + len == der->bytes + der->len ? ERR_OK : ERR_KEY_TRAILING;
 }
 
-/* The DER must be what the label says; PKCS#8 names its algorithm, also one that OpenSSL has never heard of. */
-static enum err check_form(const struct form *form, const struct secret *der)
+/* NULL: none that is accepted. */
+static const char *type_of(const ASN1_OBJECT *algorithm)
+{
+    switch (OBJ_obj2nid(algorithm)) {
+    case NID_rsaEncryption:
+        return "RSA";
+    case NID_X9_62_id_ecPublicKey:
+        return "EC";
+    case NID_ED25519:
+        return "ED25519";
+    default:
+        return NULL;
+    }
+}
+
+/*
+ * The DER must be what the label says; PKCS#8 names its algorithm, also one that OpenSSL has never heard of. A decoder
+ * that is told the type need not try all of them.
+ */
+static enum err find_type(const struct form *form, const struct secret *der, const char **out)
 {
     const uint8_t *at = der->bytes;
     const ASN1_OBJECT *algorithm = NULL;
     AUTO(info_free) PKCS8_PRIV_KEY_INFO *info = d2i_PKCS8_PRIV_KEY_INFO(NULL, &at, (long)der->len);
     if ((info != NULL) != (form->type == NULL))
         return ERR_KEY_TYPE;
-    if (info == NULL)
-        return ERR_OK;
-    if (PKCS8_pkey_get0(&algorithm, NULL, NULL, NULL, info) != 1)
+    if (info != NULL && PKCS8_pkey_get0(&algorithm, NULL, NULL, NULL, info) != 1)
         return ERR_INTERNAL;
-    int nid = OBJ_obj2nid(algorithm);
-    bool is_known = nid == NID_rsaEncryption || nid == NID_X9_62_id_ecPublicKey || nid == NID_ED25519;
-    return is_known ? ERR_OK : ERR_KEY_TYPE;
+    *out = info != NULL ? type_of(algorithm) : form->type;
+    return *out != NULL ? ERR_OK : ERR_KEY_TYPE;
 }
 
 static int no_password(char *buf, int size, int writing, void *arg)
@@ -212,11 +227,12 @@ static enum err decode_key(const struct form *form, const struct secret *der, EV
     const uint8_t *at = der->bytes;
     size_t left = der->len;
     EVP_PKEY *pkey = NULL;
+    const char *type = NULL;
     TRY(check_der(der));
-    TRY(check_form(form, der));
+    TRY(find_type(form, der, &type));
     AUTO(decoder_free)
     OSSL_DECODER_CTX *decoder =
-        OSSL_DECODER_CTX_new_for_pkey(&pkey, "DER", form->structure, form->type, EVP_PKEY_KEYPAIR, NULL, NULL);
+        OSSL_DECODER_CTX_new_for_pkey(&pkey, "DER", form->structure, type, EVP_PKEY_KEYPAIR, NULL, NULL);
     if (decoder == NULL || OSSL_DECODER_CTX_set_pem_password_cb(decoder, no_password, NULL) != 1)
         return ERR_INTERNAL;
     if (OSSL_DECODER_from_data(decoder, &at, &left) != 1)

@@ -15,6 +15,11 @@ PARTS = {
     "login": "Logins, and verifying while others log in",
     "peer": "Beside Debian's glewlwyd, in its best set-up",
     "enrol": "Requests of accepted devices for a token",
+    "replicas": "Two processes on one PostgreSQL",
+    "live": "A million live tokens",
+    "idle": "Ten thousand idle connections",
+    "keys": "A thousand keys",
+    "memory": "Memory",
 }
 
 

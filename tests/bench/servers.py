@@ -103,7 +103,7 @@ class Mintd(Process):
         self.db = db or f"sqlite:{folder}/mintd.db"
         self.env = dict(os.environ, MINTD_DB=self.db, MINTD_LISTEN="127.0.0.1:0", MINTD_INTERNAL_LISTEN="127.0.0.1:0",
                         MINTD_IO_THREADS=str(threads), USERADM_KEY_DIRECTORY=self.keys,
-                        DEVICEAUTH_KEY_DIRECTORY=self.keys, MINTD_LOG_LEVEL="info",
+                        MINTD_LOG_LEVEL="info",
                         **{name: str(value) for name, value in more.items()})
         if not os.path.isdir(self.keys):
             for kind in keys:

@@ -3,6 +3,7 @@
 #include "api/lane.h"
 
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,8 +33,9 @@ struct lane {
     pthread_t *threads;
     size_t threads_count;
 
+    sem_t ready; /* a word for each call that waits, and for each thread when the lane stops */
+
     pthread_mutex_t lock; /* guards the rest */
-    pthread_cond_t ready;
     struct call *first;
     struct call *last;
     size_t waiting;
@@ -74,9 +76,9 @@ static struct lane_metrics *metrics_of(const char *name)
 /* The next call, or NULL when the lane stops and nothing is left. */
 static struct call *take(struct lane *lane)
 {
+    while (sem_wait(&lane->ready) != 0)
+        continue;
     pthread_mutex_lock(&lane->lock);
-    while (lane->first == NULL && !lane->is_stopping)
-        pthread_cond_wait(&lane->ready, &lane->lock);
     struct call *c = lane->first;
     if (c != NULL) {
         lane->first = c->next;
@@ -111,7 +113,7 @@ struct lane *lane_new(const char *name, size_t threads, size_t queue_max, int ni
     lane->metrics = metrics_of(lane->name);
     lane->threads = mem_calloc(threads, sizeof *lane->threads);
     pthread_mutex_init(&lane->lock, NULL);
-    pthread_cond_init(&lane->ready, NULL);
+    sem_init(&lane->ready, 0, 0);
     for (; lane->threads_count < threads; lane->threads_count++) {
         if (thread_start(&lane->threads[lane->threads_count], lane->name, work, lane) == ERR_OK)
             continue;
@@ -133,11 +135,12 @@ bool lane_submit(struct lane *lane, struct call *c)
             lane->last->next = c;
         lane->last = c;
         lane->waiting++;
-        pthread_cond_signal(&lane->ready);
         metrics_add(&lane->metrics->waiting, 1);
     }
     pthread_mutex_unlock(&lane->lock);
-    if (!has_room)
+    if (has_room)
+        sem_post(&lane->ready);
+    else
         metrics_add(&lane->metrics->refused, 1);
     return has_room;
 }
@@ -149,11 +152,12 @@ void lane_free(struct lane **lane)
         return;
     pthread_mutex_lock(&l->lock);
     l->is_stopping = true;
-    pthread_cond_broadcast(&l->ready);
     pthread_mutex_unlock(&l->lock);
     for (size_t i = 0; i < l->threads_count; i++)
+        sem_post(&l->ready);
+    for (size_t i = 0; i < l->threads_count; i++)
         pthread_join(l->threads[i], NULL);
-    pthread_cond_destroy(&l->ready);
+    sem_destroy(&l->ready);
     pthread_mutex_destroy(&l->lock);
     free(l->threads);
     free(l);

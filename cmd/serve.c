@@ -127,6 +127,7 @@ static enum cmd_exit serve(const struct cmd *cmd, const sigset_t *signals, struc
 static enum cmd_exit run(struct cmd *cmd)
 {
     const sigset_t signals = block_signals();
+    mem_keep();
     AUTO(parts_release) struct parts parts = {0};
     enum cmd_exit code = parts_open(cmd, cmd_value(cmd, "role"), &parts);
     return code == CMD_OK ? serve(cmd, &signals, &parts) : code;

@@ -2,6 +2,8 @@
 #define _GNU_SOURCE
 #include "lib/batch.h"
 
+#include <errno.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <time.h>
 
@@ -38,32 +40,11 @@ static void leave(struct batch *batch, const struct batch_member *member)
         batch->last = before;
 }
 
-static void init_member(struct batch_member *member)
-{
-    pthread_condattr_t attr;
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&member->changed, &attr);
-    pthread_condattr_destroy(&attr);
-    pthread_mutex_init(&member->lock, NULL);
-    member->state = BATCH_WAITS;
-    member->next = NULL;
-}
-
-static void release_member(struct batch_member *member)
-{
-    pthread_cond_destroy(&member->changed);
-    pthread_mutex_destroy(&member->lock);
-}
-
-/* Whoever is told that it is served may be gone at once. */
+/* Whoever is told may be gone at once. */
 static void tell(struct batch_member *member, enum batch_state state)
 {
-    pthread_mutex_lock(&member->lock);
-    member->state = state;
-    if (state != BATCH_TAKEN)
-        pthread_cond_signal(&member->changed);
-    pthread_mutex_unlock(&member->lock);
+    atomic_store(&member->state, state);
+    sem_post(&member->word);
 }
 
 /* Take the first of the line, the one who leads among them. */
@@ -74,7 +55,7 @@ static size_t take(struct batch *batch, const struct batch_member *leader, struc
         members[n] = batch->first;
         batch->first = members[n]->next;
         if (members[n] != leader)
-            tell(members[n], BATCH_TAKEN);
+            atomic_store(&members[n]->state, BATCH_TAKEN);
     }
     if (batch->first == NULL)
         batch->last = NULL;
@@ -99,17 +80,14 @@ static void lead(struct batch *batch, struct batch_member *leader,
             tell(members[i], BATCH_SERVED);
 }
 
-/* Until its state is a final one, or the limit has passed while it waits. */
-static enum batch_state wait_for_word(struct batch_member *member, const struct timespec *limit)
+/* Whether there was a word before the limit; NULL: there will be. */
+static bool wait_for_word(struct batch_member *member, const struct timespec *limit)
 {
-    int rc = 0;
-    pthread_mutex_lock(&member->lock);
-    while (member->state == BATCH_TAKEN || (member->state == BATCH_WAITS && rc == 0))
-        rc = member->state == BATCH_TAKEN ? pthread_cond_wait(&member->changed, &member->lock)
-                                          : pthread_cond_timedwait(&member->changed, &member->lock, limit);
-    enum batch_state state = member->state;
-    pthread_mutex_unlock(&member->lock);
-    return state;
+    int rc;
+    do
+        rc = limit == NULL ? sem_wait(&member->word) : sem_clockwait(&member->word, CLOCK_MONOTONIC, limit);
+    while (rc != 0 && errno == EINTR);
+    return rc == 0;
 }
 
 /* What the member is told; BATCH_WAITS when it waited for too long and has left the line. */
@@ -117,25 +95,27 @@ static enum batch_state wait_in_line(struct batch *batch, struct batch_member *m
 {
     int64_t ns = clock_mono_ns() + (int64_t)wait_ms * 1000000;
     const struct timespec limit = {.tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000};
-    enum batch_state state = wait_for_word(member, &limit);
-    if (state != BATCH_WAITS)
-        return state;
-    pthread_mutex_lock(&batch->lock);
-    pthread_mutex_lock(&member->lock);
-    state = member->state;
-    if (state == BATCH_WAITS)
-        leave(batch, member);
-    pthread_mutex_unlock(&member->lock);
-    pthread_mutex_unlock(&batch->lock);
-    return state == BATCH_TAKEN ? wait_for_word(member, &limit) : state;
+    if (!wait_for_word(member, &limit)) {
+        pthread_mutex_lock(&batch->lock);
+        bool is_late = atomic_load(&member->state) == BATCH_WAITS;
+        if (is_late)
+            leave(batch, member);
+        pthread_mutex_unlock(&batch->lock);
+        if (is_late)
+            return BATCH_WAITS;
+        (void)wait_for_word(member, NULL);
+    }
+    return atomic_load(&member->state);
 }
 
 bool batch_run(struct batch *batch, struct batch_member *member, int wait_ms,
                void (*serve)(struct batch_member *const *members, size_t n, void *arg), void *arg)
 {
-    init_member(member);
+    member->next = NULL;
+    sem_init(&member->word, 0, 0);
     pthread_mutex_lock(&batch->lock);
     enum batch_state state = batch->is_busy ? BATCH_WAITS : BATCH_LEADS;
+    atomic_init(&member->state, state);
     batch->is_busy = true;
     enter(batch, member);
     pthread_mutex_unlock(&batch->lock);
@@ -143,6 +123,6 @@ bool batch_run(struct batch *batch, struct batch_member *member, int wait_ms,
         state = wait_in_line(batch, member, wait_ms);
     if (state == BATCH_LEADS)
         lead(batch, member, serve, arg);
-    release_member(member);
+    sem_destroy(&member->word);
     return state != BATCH_WAITS;
 }

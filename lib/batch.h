@@ -3,6 +3,7 @@
 #define LIB_BATCH_H
 
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -19,9 +20,8 @@ enum batch_state { BATCH_WAITS, BATCH_TAKEN, BATCH_SERVED, BATCH_LEADS };
 /* One who waits: the first member of a caller's own struct, on its stack. */
 struct batch_member {
     struct batch_member *next; /* guarded by the batch's lock */
-    pthread_mutex_t lock;      /* guards state; taken after the batch's, where both are */
-    pthread_cond_t changed;
-    enum batch_state state;
+    sem_t word;                /* it leads, or is served; a condition would take twice the system calls */
+    _Atomic enum batch_state state;
 };
 
 struct batch {

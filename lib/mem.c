@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "lib/mem.h"
 
+#include <malloc.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -60,4 +61,9 @@ void mem_wipe(char **p)
     if (*p != NULL)
         explicit_bzero(*p, strlen(*p));
     mem_free(p);
+}
+
+void mem_keep(void)
+{
+    mallopt(M_TRIM_THRESHOLD, 1 << 20);
 }

@@ -30,4 +30,10 @@ void mem_free(char **p);
 /* As mem_free(), after wiping the string: for passwords, tokens and key material. */
 void mem_wipe(char **p);
 
+/*
+ * Before threads start: memory that was freed is kept for the next request, up to 1 MiB for each arena of malloc. By
+ * default every thread would give back and take again the same pages all the time.
+ */
+void mem_keep(void);
+
 #endif

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "api/handlers.h"
+#include "api/route.h"
 #include "api/service.h"
 #include "lib/auto.h"
 #include "lib/json.h"
@@ -92,6 +93,9 @@ enum err health_show(struct call *c)
         return show_detail(c, e == ERR_OK);
     if (e != ERR_OK)
         return call_fail(c, ERR_UNAVAILABLE, "error reaching the database");
+    char why[PEERS_WHY_SIZE];
+    if (c->route->family == DEVICES && c->service->peers != NULL && peers_check(c->service->peers, why) != ERR_OK)
+        return call_fail(c, ERR_UNAVAILABLE, "%s", why);
     return call_empty(c, 204);
 }
 

@@ -8,6 +8,7 @@
 
 #include "auth/fleet.h"
 #include "auth/issuer.h"
+#include "auth/peers.h"
 #include "auth/plan.h"
 #include "keystore/pubkey_cache.h"
 #include "lib/db.h"
@@ -22,6 +23,7 @@ struct service {
     bool devices_only;             /* people's routes are not served, though their tokens count */
     const struct fleet *fleet;     /* NULL: routes of devices are not served */
     bool inventory_view;           /* show devices as an inventory does, where no other service is one */
+    const struct peers *peers;     /* whose health is that of the device service, too; NULL: nobody's */
     struct pubkey_cache *device_keys;
     struct ratelimit *device_limits; /* of verify calls of devices; NULL: none */
     bool trust_gateway; /* believe the claims of unverified tokens; internal routes on the public listener too */

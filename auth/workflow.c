@@ -6,6 +6,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "auth/peers.h"
 #include "lib/auto.h"
 #include "lib/clock.h"
 #include "lib/json_scan.h"
@@ -67,10 +68,7 @@ static enum workflow_outcome judge_failure(const struct workflow_engine *engine,
 
 void workflow_init(struct workflow_engine *engine, const char *addr, int64_t timeout_ms)
 {
-    size_t len = strlen(addr);
-    while (len > 0 && addr[len - 1] == '/')
-        len--;
-    engine->base = mem_printf("%.*s/api/v1/workflow/", (int)len, addr);
+    engine->base = peers_url(addr, "/api/v1/workflow/");
     engine->timeout_ms = timeout_ms;
     atomic_store(&engine->give_up_ms, 0);
 }

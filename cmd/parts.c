@@ -7,12 +7,13 @@
 
 #include "api/server.h"
 #include "auth/guard.h"
+#include "cmd/neighbours.h"
 #include "cmd/open.h"
 #include "keystore/keyring_metrics.h"
 #include "lib/auto.h"
 #include "lib/json.h"
 
-enum { SWEEP_BATCH = 500, SWEEP_ROUNDS = 100 };
+enum { SWEEP_BATCH = 500, SWEEP_ROUNDS = 100, NEIGHBOURS = 2 };
 
 /* What a device's token says of the tenant where there is only one (contract/deviceauth 3.1). */
 static const char plan_name[] = "enterprise";
@@ -42,7 +43,7 @@ static size_t connections(const struct config *config)
     int64_t cores = sysconf(_SC_NPROCESSORS_ONLN);
     int64_t workers = server_db_threads((unsigned)config->db_threads);
     int64_t hashers = config->hash_threads > 0 ? config->hash_threads : cores;
-    return (size_t)(workers + hashers);
+    return (size_t)(workers + hashers + NEIGHBOURS);
 }
 
 static enum cmd_exit open_rings(const struct cmd *cmd, struct parts *parts)
@@ -101,6 +102,7 @@ static void make_fleet(const struct config *config, struct parts *parts)
 static void make_service(const struct config *config, struct parts *parts)
 {
     size_t proxies_n = 0;
+    parts->peers = neighbours_peers(config);
     parts->proxies = config_proxies(config, &proxies_n);
     parts->service = (struct service){
         .db = parts->db,
@@ -109,6 +111,7 @@ static void make_service(const struct config *config, struct parts *parts)
         .devices_only = !parts->has_people,
         .fleet = parts->has_devices ? &parts->fleet : NULL,
         .inventory_view = config->inventory_view,
+        .peers = &parts->peers,
         .device_keys = parts->device_keys,
         .device_limits = parts->device_limits,
         .trust_gateway = config->trust_gateway,
@@ -211,6 +214,7 @@ static void release_ring(struct keyring **ring)
 
 void parts_release(struct parts *parts)
 {
+    neighbours_stop(&parts->fleet);
     watch_stop(&parts->user_watch);
     watch_stop(&parts->device_watch);
     ratelimit_free(&parts->user_limits);

@@ -5,6 +5,7 @@
 #include "api/service.h"
 #include "auth/fleet.h"
 #include "auth/issuer.h"
+#include "auth/peers.h"
 #include "auth/plan.h"
 #include "cmd/cmd.h"
 #include "keystore/keyring.h"
@@ -32,6 +33,7 @@ struct parts {
     struct watch *user_watch;
     struct watch *device_watch;
     struct fleet fleet;
+    struct peers peers;
     struct service service;
 };
 

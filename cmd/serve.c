@@ -7,6 +7,7 @@
 
 #include "api/server.h"
 #include "cmd/cmd.h"
+#include "cmd/neighbours.h"
 #include "cmd/open.h"
 #include "cmd/parts.h"
 #include "lib/auto.h"
@@ -112,6 +113,8 @@ static enum cmd_exit serve(const struct cmd *cmd, const sigset_t *signals, struc
     enum cmd_exit code = parts_watch(cmd, parts);
     if (code != CMD_OK)
         return code;
+    if (parts->has_devices && neighbours_start(cmd->config, &parts->fleet) != ERR_OK)
+        return CMD_KEYS;
     AUTO(server_stop) struct server *server = NULL;
     const struct server_config settings = server_settings(cmd->config);
     if (server_start(&settings, &parts->service, &server) != ERR_OK)
@@ -119,7 +122,9 @@ static enum cmd_exit serve(const struct cmd *cmd, const sigset_t *signals, struc
     log_serving(cmd->config, server, parts);
     wait_for_stop(signals, parts);
     unblock_signals();
+    neighbours_hurry(cmd->config, &parts->fleet);
     server_stop(&server);
+    neighbours_stop(&parts->fleet);
     log_info("stopped", LOG_STR("version", version_text));
     return CMD_OK;
 }

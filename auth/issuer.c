@@ -156,7 +156,7 @@ enum err issuer_sign(struct issuer *issuer, const char *sub, const char *tenant,
 {
     struct claims made;
     TRY(make_claims(issuer, sub, tenant, clock_s(), lifetime_s, &made));
-    rand_uuid(made.jti);
+    rand_uuid_ordered(made.jti);
     TRY(put_text(made.scp, sizeof made.scp, CLAIMS_SCOPE_USER));
     made.is_user = true;
     AUTO(mem_free) char *payload = claims_write(&made, NULL);

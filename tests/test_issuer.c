@@ -171,6 +171,22 @@ START_TEST(signs_what_it_takes)
 }
 END_TEST
 
+START_TEST(ids_of_tokens_sort_by_age)
+{
+    char last[CLAIMS_TEXT_SIZE] = "";
+    begin(-1, &usual);
+    for (int i = 0; i < 100; i++) {
+        struct claims claims;
+        int64_t kid = -1;
+        AUTO(mem_wipe) char *token = NULL;
+        ck_ok(issuer_sign(issuer, "u", "", 60, &claims, &kid, &token));
+        ck_assert_int_gt(strcmp(claims.jti, last), 0);
+        memcpy(last, claims.jti, sizeof last);
+    }
+    finish();
+}
+END_TEST
+
 START_TEST(a_token_can_live_for_ever)
 {
     begin(-1, &usual);
@@ -682,6 +698,7 @@ static Suite *suite(void)
     suite_add_tcase(s, tc);
     tcase_add_checked_fixture(tc, NULL, finish);
     tcase_add_test(tc, signs_what_it_takes);
+    tcase_add_test(tc, ids_of_tokens_sort_by_age);
     tcase_add_test(tc, a_token_can_live_for_ever);
     tcase_add_test(tc, a_subject_that_does_not_fit_is_not_signed);
     tcase_add_test(tc, refuses_what_was_altered);

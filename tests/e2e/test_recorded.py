@@ -28,7 +28,7 @@ import socket
 from mintd import DEADLINE, INTERNAL, Case, both_engines, main
 
 FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "recorded")
-UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
+UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[47][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
 KINDS = {"jwt": r"[\w-]+\.[\w-]+\.[\w-]+", "uuid": UUID, "text": r"[^\"]*",
          "time": r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.(?:\d{0,2}[1-9]))?Z"}
 EVERYWHERE = ("Date", "Connection", "Content-Length", "X-Men-Requestid")

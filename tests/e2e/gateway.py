@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """nginx with the configuration that is shipped (deploy/nginx.conf), on a socket in the test's directory."""
 import http.client
+import http.server
 import os
 import re
 import shutil
 import socket
 import subprocess
+import threading
 
 import mintd
 from mintd import DEADLINE, Reply, eventually
@@ -27,6 +29,31 @@ class OverSocket(http.client.HTTPConnection):
         except OSError:
             self.sock.close()
             raise
+
+
+class Service:
+    """A service behind the gateway that knows nothing of tokens; asked is each call with the credential that came along."""
+
+    def __init__(self, case):
+        self.asked = asked = []
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def answer(self):
+                asked.append((f"{self.command} {self.path}", self.headers["Authorization"]))
+                self.rfile.read(int(self.headers["Content-Length"] or 0))
+                self.send_response(204 if self.command == "POST" else 200)
+                self.end_headers()
+
+            do_GET = do_PUT = do_POST = answer
+
+            def log_message(self, *args):
+                pass
+
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.address = f"127.0.0.1:{server.server_port}"
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        case.addCleanup(server.server_close)
+        case.addCleanup(server.shutdown)
 
 
 class Gateway:

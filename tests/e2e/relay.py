@@ -7,11 +7,14 @@ import threading
 
 
 class Relay:
-    """Listens on a path, or on a free port of 127.0.0.1, for as long as the test runs; the target is a path or "host:port"."""
+    """Listens on a path or a free port of 127.0.0.1, for as long as the test runs. The target is a path or "host:port".
+
+    received is what came back from there, a list of pieces for each connection.
+    """
 
     def __init__(self, case, target, path=None):
         self.target = target
-        self.received = []  # what came back, a list of pieces for each connection
+        self.received = []
         base = socketserver.ThreadingUnixStreamServer if path else socketserver.ThreadingTCPServer
         relay = self
 

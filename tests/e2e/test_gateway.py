@@ -1,14 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """Behind nginx as installations have it: auth_request asks the program, under its link name, about each call."""
 import http.server
+import json
+import os
 import threading
 import unittest
 
+import board
 import gateway
 import mintd
 from mintd import DEADLINE, INTERNAL, USERADM, Case
 
 USER = ("alice@example.com", "correct horse")
+ENROL = "/api/devices/v1/authentication/auth_requests"
+DEVICES = "/api/management/v2/devauth/devices"
+INVENTORY = "/api/devices/v1/inventory/"
 
 
 def clients_of(port):
@@ -114,6 +120,89 @@ class BehindGatewayWithLimits(BehindGateway):
         self.assertEqual(self.ask("GET", path + "/me", bearer="a.b.c").status, 401)
         self.server.wait_line("rate limit reached", "group=few")
         self.assertEqual(sum("rate limit reached" in line for line in self.server.log), 1)
+
+
+@unittest.skipUnless(gateway.NGINX, "nginx is not installed")
+class Devices(Case):
+    """Devices and people, through one gateway, with keys apart; the inventory of the devices is another service's."""
+
+    settings = {}
+
+    def setUp(self):
+        super().setUp()
+        self.prepare()
+        os.mkdir(self.path("device-keys"))
+        self.mintd("keys", "generate", "--type", "ed25519", "--out", self.path("device-keys", "private.id.1.pem"))
+        server = self.serve(env={"DEVICEAUTH_KEY_DIRECTORY": self.path("device-keys"), **self.settings})
+        self.inventory = gateway.Service(self)
+        front = gateway.Gateway(self, [(server.public, server.internal)] * 2, {INVENTORY: self.inventory.address})
+        self.ask = front.ask
+        self.user = server.login(*USER)
+        self.board = board.Board(self.path("board.pem"), "es256", mac="02:00:00:00:00:01")
+
+    def enrol(self, **headers):
+        """A device asks for its token."""
+        asked = self.board.request()
+        return self.ask("POST", ENROL, body=asked["body"], Content_Type="application/json", **asked["headers"], **headers)
+
+    def decide(self, status):
+        (device,) = self.ask("GET", DEVICES, bearer=self.user).json()
+        path = f"{DEVICES}/{device['id']}/auth/{device['auth_sets'][0]['id']}/status"
+        reply = self.ask("PUT", path, bearer=self.user, body=json.dumps({"status": status}), Content_Type="application/json")
+        self.assertEqual((reply.status, reply.text), (204, ""))
+
+    def admit(self):
+        self.assertEqual(self.enrol().status, 401)
+        self.decide("accepted")
+        reply = self.enrol()
+        self.assertEqual((reply.status, reply.headers["Content-Type"]), (200, "application/jwt"))
+        return reply.text
+
+    def report(self, bearer=None):
+        return self.ask("PUT", INVENTORY + "device/attributes", bearer=bearer, body="[]")
+
+    def test_asks_for_its_token_without_one(self):
+        for authorization in (None, "API_KEY", "Bearer", "Bearer a.b.c"):
+            reply = self.enrol(**({"Authorization": authorization} if authorization else {}))
+            self.assertEqual((reply.status, reply.json()["error"]), (401, "dev auth: unauthorized"))
+        self.assertEqual(self.ask("POST", "/api/devices/v1/authentication/other").json()["error"], "unauthorized")
+
+    def test_is_let_through_while_it_is_accepted(self):
+        token = self.admit()
+        self.assertEqual(self.report(token).status, 200)
+        self.assertEqual(self.inventory.asked, [(f"PUT {INVENTORY}device/attributes", "Bearer " + token)])
+        self.decide("rejected")
+        reply = self.report(token)
+        self.assertEqual((reply.status, reply.json()["error"]), (401, "unauthorized"))
+        self.assertEqual((self.enrol().status, len(self.inventory.asked)), (401, 1))
+
+    def test_nobody_else_is(self):
+        token = self.admit()
+        for bad in (None, self.user, token[:-2], "a.b.c"):
+            self.assertEqual(self.report(bad).status, 401)
+        self.assertEqual(self.inventory.asked, [])
+        self.assertEqual(self.ask("GET", DEVICES, bearer=token).status, 401)
+        self.assertEqual(self.ask("GET", USERADM + "/users/me", bearer=token).status, 401)
+
+
+class DevicesWithLimits(Devices):
+    """All of that goes on working, with a quota for reports."""
+
+    settings = {
+        "DEVICEAUTH_RATE_LIMITS_AUTH_ENABLE": "true",
+        "DEVICEAUTH_RATE_LIMITS_AUTH_GROUPS":
+            '{"name":"default","quota":1000000,"interval":"1h","event_expression":""}'
+            '{"name":"few","quota":2,"interval":"8760h","event_expression":"{{with .Identity}}{{.Subject}}{{end}}"}',
+        "DEVICEAUTH_RATE_LIMITS_AUTH_MATCH":
+            '{"api_pattern":"/","group_expression":"default"}'
+            '{"api_pattern":"/api/devices/{version}/inventory/","group_expression":"few"}',
+    }
+
+    def test_who_reports_too_often_is_told_when_to_come_again(self):
+        token = self.admit()
+        self.assertEqual([self.report(token).status for _ in range(3)], [200, 200, 429])
+        self.assertTrue(0 < int(self.report(token).headers["Retry-After"]) <= 8760 * 3600)
+        self.assertEqual((self.enrol().status, len(self.inventory.asked)), (200, 2))
 
 
 class Verifier(http.server.BaseHTTPRequestHandler):

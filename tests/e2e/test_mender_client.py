@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Debian's mender-client 3.4.0 asks for its token, by the device API and through the gateway, while an operator decides.
+"""Debian's mender-client 3.4.0 asks for its token, straight and through the gateway, while an operator decides.
 
-tests/deps.sh unpacks the package in build/mender-client. It runs in a root of its own by chroot, in a mount namespace, as a user
-that is nobody else: its paths are compiled in, and this machine's files are none of its business.
+tests/deps.sh unpacks the package in build/mender-client. It runs in a root of its own by chroot, in a mount namespace, as
+a user that is nobody else: its paths are compiled in, and this machine's files are none of its business.
 """
-import http.server
 import json
 import os
 import re
@@ -13,13 +12,14 @@ import subprocess
 import threading
 import unittest
 
+import board
 import gateway
 import image
 import mintd
 from mintd import DEADLINE, Case, both_engines, eventually, request
 from relay import Relay
 
-CLIENT = os.path.join(image.TREE, "build/mender-client/usr")
+PACKAGE = os.path.join(image.TREE, "build/mender-client/usr")
 DEVICES = "/api/management/v2/devauth/devices"
 VERIFY = "/api/internal/v1/devauth/tokens/verify"
 USER = ("alice@example.com", "correct horse")
@@ -29,16 +29,16 @@ INVENTORY = "/api/devices/v1/inventory/device/attributes"
 DEPLOYMENTS = "/api/devices/v2/deployments/device/deployments/next"
 
 
-class Board:
-    """A device. What it was sent is in its wire."""
+class Client:
+    """mender-client on a device. What it was sent is in its wire."""
 
     def __init__(self, case, address, mac="02:00:00:00:00:01", **settings):
         self.root = image.Root(case.path(mac))
         self.share = self.root.dir + ".share"
-        shutil.copytree(os.path.join(CLIENT, "share/mender"), os.path.join(self.share, "mender"))
+        shutil.copytree(os.path.join(PACKAGE, "share/mender"), os.path.join(self.share, "mender"))
         for name in ("usr/local/bin", "etc/mender", "data/mender", "var/lib"):
             os.makedirs(self.root.path(name))
-        shutil.copy(os.path.join(CLIENT, "bin/mender"), self.root.path("usr/local/bin"))
+        shutil.copy(os.path.join(PACKAGE, "bin/mender"), self.root.path("usr/local/bin"))
         os.symlink("/data/mender", self.root.path("var/lib/mender"))
         self.wire = Relay(case, address)
         self.write("etc/mender/mender.conf", json.dumps({
@@ -63,13 +63,11 @@ class Board:
 
     def bring_key(self, place, *how):
         """A key of the kind that openssl genpkey makes of how."""
-        subprocess.run(["openssl", "genpkey", *how, "-out", self.root.path(place)], check=True, timeout=DEADLINE,
-                       stderr=subprocess.DEVNULL)
+        board.openssl("genpkey", *how, "-out", self.root.path(place))
         self.own(place)
 
     def public_key(self, place=KEY):
-        return subprocess.run(["openssl", "pkey", "-in", self.root.path(place), "-pubout"], check=True, timeout=DEADLINE,
-                              capture_output=True, text=True).stdout
+        return board.openssl("pkey", "-in", self.root.path(place), "-pubout").decode()
 
     def how(self):
         return {"user": "board", "volumes": [(self.share, "/usr/share")]}
@@ -93,7 +91,7 @@ class Board:
 @unittest.skipUnless(os.geteuid() == 0, "needs root, for chroot and another user")
 class Boards(Case):
     def setUp(self):
-        if not os.path.exists(CLIENT):
+        if not os.path.exists(PACKAGE):
             if os.environ.get("CI"):
                 self.fail("tests/deps.sh could not fetch mender-client")
             self.skipTest("mender-client is not there: tests/deps.sh test fetches it")
@@ -105,7 +103,8 @@ class Boards(Case):
 
     def manage(self, method, path="", body=None):
         headers = {"Content-Type": "application/json"} if body else {}
-        return request(self.server.public, method, DEVICES + path, headers, body and json.dumps(body), bearer=self.operator)
+        text = json.dumps(body) if body else None
+        return request(self.server.public, method, DEVICES + path, headers, text, bearer=self.operator)
 
     def devices(self, status=None):
         reply = self.manage("GET", f"?status={status}" if status else "")
@@ -125,94 +124,94 @@ class Boards(Case):
     def verify(self, token):
         return request(self.server.internal, "GET", VERIFY, bearer=token).status
 
-    def is_refused(self, board, *flags):
-        self.assertIn("rejected server error message: dev auth: unauthorized", board.bootstrap(*flags, expect=1))
+    def is_refused(self, client, *flags):
+        self.assertIn("rejected server error message: dev auth: unauthorized", client.bootstrap(*flags, expect=1))
 
 
 @both_engines
 class Admission(Boards):
     def test_an_operator_decides(self):
-        board = Board(self, self.server.public)
-        self.is_refused(board)
+        client = Client(self, self.server.public)
+        self.is_refused(client)
         device = self.the_device("pending")
         (asked,) = device["auth_sets"]
         self.assertEqual((device["identity_data"], asked["status"]), ({"mac": "02:00:00:00:00:01"}, "pending"))
-        self.assertEqual(asked["pubkey"], board.public_key())
-        self.is_refused(board)
+        self.assertEqual(asked["pubkey"], client.public_key())
+        self.is_refused(client)
         self.assertEqual(self.the_device("pending"), device)
 
         self.decide(device, asked, "accepted")
-        board.bootstrap()
-        (token,) = board.tokens()
+        client.bootstrap()
+        (token,) = client.tokens()
         self.assertEqual(self.verify(token), 200)
         self.assertEqual(self.server.verify(token), 401)
         self.the_device("accepted")
 
         self.decide(device, asked, "rejected")
         self.assertEqual(self.verify(token), 401)
-        self.is_refused(board)
+        self.is_refused(client)
         self.the_device("rejected")
 
         self.decide(device, asked, "accepted")
-        board.bootstrap()
-        again = board.tokens()[-1]
+        client.bootstrap()
+        again = client.tokens()[-1]
         self.assertEqual(self.verify(again), 200)
         self.assertEqual(self.manage("DELETE", "/" + device["id"]).status, 204)
         self.assertEqual((self.verify(token), self.verify(again)), (401, 401))
 
     def test_who_was_sent_away_begins_anew(self):
-        board = Board(self, self.server.public)
-        self.is_refused(board)
+        client = Client(self, self.server.public)
+        self.is_refused(client)
         first = self.the_device("pending")
         self.assertEqual(self.manage("DELETE", "/" + first["id"]).status, 204)
         self.assertEqual(self.devices(), [])
-        self.is_refused(board)
+        self.is_refused(client)
         self.assertNotEqual(self.the_device("pending")["id"], first["id"])
 
     def test_a_new_key_takes_the_place_of_the_old_one(self):
-        board = Board(self, self.server.public)
-        board.bring_key(KEY, "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256")
-        self.is_refused(board)
+        client = Client(self, self.server.public)
+        client.bring_key(KEY, *board.KINDS["es256"])
+        self.is_refused(client)
         device = self.the_device("pending")
         self.decide(device, device["auth_sets"][0], "accepted")
-        board.bootstrap()
-        (old,) = board.tokens()
+        client.bootstrap()
+        (old,) = client.tokens()
 
-        self.is_refused(board, "-F")
+        self.is_refused(client, "-F")
         sets = {row["pubkey"]: row for row in self.the_device("accepted")["auth_sets"]}
-        new = sets.pop(board.public_key())
+        new = sets.pop(client.public_key())
         self.assertEqual((new["status"], [row["status"] for row in sets.values()]), ("pending", ["accepted"]))
         self.assertEqual(self.verify(old), 200)
 
         self.decide(device, new, "accepted")
         self.assertEqual(self.verify(old), 401)
-        board.bootstrap()
-        self.assertEqual(self.verify(board.tokens()[-1]), 200)
+        client.bootstrap()
+        self.assertEqual(self.verify(client.tokens()[-1]), 200)
         self.assertEqual(sorted(row["status"] for row in self.the_device("accepted")["auth_sets"]),
                          ["accepted", "rejected"])
 
 
 class Keys(Boards):
     def admitted(self, mac, place=KEY, how=(), **settings):
-        board = Board(self, self.server.public, mac, **settings)
+        client = Client(self, self.server.public, mac, **settings)
         if how:
-            board.bring_key(place, *how)
-        self.is_refused(board)
+            client.bring_key(place, *how)
+        self.is_refused(client)
         (device,) = self.devices("pending")
-        self.assertEqual(device["auth_sets"][0]["pubkey"], board.public_key(place))
+        self.assertEqual(device["auth_sets"][0]["pubkey"], client.public_key(place))
         self.decide(device, device["auth_sets"][0], "accepted")
-        board.bootstrap()
-        self.assertEqual([self.verify(token) for token in board.tokens()], [200])
-        return board
+        client.bootstrap()
+        self.assertEqual([self.verify(token) for token in client.tokens()], [200])
+        return client
 
     def test_of_its_own(self):
-        board = self.admitted("02:00:00:00:00:01")
-        with open(board.root.path(KEY), encoding="ascii") as file:
+        client = self.admitted("02:00:00:00:00:01")
+        with open(client.root.path(KEY), encoding="ascii") as file:
             self.assertTrue(file.readline().startswith("-----BEGIN RSA PRIVATE KEY"))
 
     def test_of_each_kind(self):
-        kinds = {"rsa": ("-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"), "ed25519": ("-algorithm", "ED25519")}
-        for curve in ("P-256", "P-384", "P-521"):
+        kinds = dict(board.KINDS)
+        for curve in ("P-384", "P-521"):
             kinds[curve] = ("-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:" + curve)
         for number, (name, how) in enumerate(kinds.items()):
             with self.subTest(name):
@@ -220,27 +219,9 @@ class Keys(Boards):
 
     def test_in_a_file_that_the_configuration_names(self):
         place = "data/key.pem"
-        board = self.admitted("02:00:00:00:00:01", place, ("-algorithm", "ED25519"), Security={"AuthPrivateKey": "/" + place})
-        self.assertFalse(os.path.exists(board.root.path(KEY)))
-
-
-class Stub(http.server.BaseHTTPRequestHandler):
-    """An inventory and a deployments service with nothing to deploy; asked is each call with its credential."""
-
-    def answer(self, status):
-        self.server.asked.append((f"{self.command} {self.path}", self.headers["Authorization"]))
-        self.rfile.read(int(self.headers["Content-Length"]))
-        self.send_response(status)
-        self.end_headers()
-
-    def do_PUT(self):
-        self.answer(200)
-
-    def do_POST(self):
-        self.answer(204)
-
-    def log_message(self, *args):
-        pass
+        client = self.admitted("02:00:00:00:00:01", place, board.KINDS["ed25519"],
+                               Security={"AuthPrivateKey": "/" + place})
+        self.assertFalse(os.path.exists(client.root.path(KEY)))
 
 
 @unittest.skipUnless(gateway.NGINX, "nginx is not installed")
@@ -249,16 +230,13 @@ class Service(Boards):
 
     def setUp(self):
         super().setUp()
-        stub = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Stub)
-        stub.asked = self.asked = []
-        threading.Thread(target=stub.serve_forever, args=(0.05,), daemon=True).start()
-        self.addCleanup(stub.server_close)
-        self.addCleanup(stub.shutdown)
-        others = dict.fromkeys(("/api/devices/v1/inventory/", "/api/devices/v2/deployments/"), f"127.0.0.1:{stub.server_port}")
+        service = gateway.Service(self)
+        self.asked = service.asked
+        others = dict.fromkeys(("/api/devices/v1/inventory/", "/api/devices/v2/deployments/"), service.address)
         self.gateway = gateway.Gateway(self, [(self.server.public, self.server.internal)] * 2, others)
 
-    def start(self, board):
-        process = board.start()
+    def start(self, client):
+        process = client.start()
         self.log = []
         reader = threading.Thread(target=lambda: self.log.extend(process.stderr), daemon=True)
         reader.start()
@@ -283,8 +261,8 @@ class Service(Boards):
         self.wait(lambda: count() >= until)
 
     def test_works_while_it_is_accepted(self):
-        board = Board(self, self.gateway.socket)
-        self.start(board)
+        client = Client(self, self.gateway.socket)
+        self.start(client)
         self.wait(lambda: self.devices("pending"))
         device = self.the_device("pending")
         self.wait_for_refusals(3)
@@ -292,18 +270,19 @@ class Service(Boards):
 
         self.decide(device, device["auth_sets"][0], "accepted")
         self.wait(lambda: {"PUT " + INVENTORY, "POST " + DEPLOYMENTS} <= {call for call, _ in self.asked})
-        token = board.tokens()[-1]
+        token = client.tokens()[-1]
         self.assertEqual({credential for _, credential in self.asked}, {"Bearer " + token})
         self.assertEqual(self.verify(token), 200)
 
         self.decide(device, device["auth_sets"][0], "rejected")
+        self.wait_for_refusals(1)
         self.asked.clear()
         self.wait_for_refusals(1)
         self.assertEqual(self.asked, [])
 
         self.decide(device, device["auth_sets"][0], "accepted")
         self.wait(lambda: self.asked)
-        self.assertEqual({credential for _, credential in self.asked}, {"Bearer " + board.tokens()[-1]})
+        self.assertEqual({credential for _, credential in self.asked}, {"Bearer " + client.tokens()[-1]})
 
 
 if __name__ == "__main__":

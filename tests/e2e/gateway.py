@@ -2,6 +2,7 @@
 """nginx with the configuration that is shipped (deploy/nginx.conf), on a socket in the test's directory."""
 import http.client
 import http.server
+import json
 import os
 import re
 import shutil
@@ -123,3 +124,17 @@ class Gateway:
             return Reply(connection.getresponse())
         finally:
             connection.close()
+
+    def enrol(self, device, **headers):
+        """A device (board.Board) asks for its token."""
+        asked = device.request()
+        return self.ask("POST", mintd.ENROL, body=asked["body"], Content_Type="application/json", **asked["headers"],
+                        **headers)
+
+    def decide(self, bearer, status):
+        """A user decides on the only key of the only device."""
+        (device,) = self.ask("GET", mintd.DEVICES, bearer=bearer).json()
+        path = f"{mintd.DEVICES}/{device['id']}/auth/{device['auth_sets'][0]['id']}/status"
+        reply = self.ask("PUT", path, bearer=bearer, body=json.dumps({"status": status}), Content_Type="application/json")
+        if (reply.status, reply.text) != (204, ""):
+            raise AssertionError(f"{status}: {reply.status} {reply.text}")

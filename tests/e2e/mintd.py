@@ -28,6 +28,9 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 USERADM = "/api/management/v1/useradm"
 INTERNAL = "/api/internal/v1/useradm"
+ENROL = "/api/devices/v1/authentication/auth_requests"
+DEVICES = "/api/management/v2/devauth/devices"
+VERIFY_DEVICE = "/api/internal/v1/devauth/tokens/verify"
 
 _numbers = itertools.count()
 

@@ -10,11 +10,12 @@ import tempfile
 import unittest
 import urllib.parse
 
+import board
 import gateway
 import image
 import mintd
 import relay
-from mintd import DEADLINE, INTERNAL, POSTGRES, USERADM, Case, psql
+from mintd import DEADLINE, INTERNAL, POSTGRES, USERADM, VERIFY_DEVICE, Case, psql
 
 try:
     import jsonschema
@@ -246,13 +247,18 @@ class TheServices(InTheImage):
         self.image.run(self.argv(setup), **self.how(setup))
         self.assertEqual(sorted(os.listdir(self.keys)), keys)
 
-    def test_one_replica_may_go(self):
+    def start_all(self):
+        """The replicas, and the gateway in front of them."""
         setup = self.services["setup"]
         self.image.run(self.argv(setup), **self.how(setup))
         replicas = [self.start(name) for name in ("mintd-a", "mintd-b")]
         front = gateway.Gateway(self, [(server.public, server.internal) for server in replicas])
         create = ["mintd", "user", "create", "--email", USER[0], "--password", USER[1]]
         self.image.run(create, **self.how(self.services["mintd-a"]))
+        return replicas, front
+
+    def test_one_replica_may_go(self):
+        replicas, front = self.start_all()
         token = front.ask("POST", USERADM + "/auth/login", basic=USER).text
         for _ in range(8):
             self.assertEqual(front.ask("GET", USERADM + "/users/me", bearer=token).json()["email"], USER[0])
@@ -264,6 +270,24 @@ class TheServices(InTheImage):
         self.assertEqual(front.ask("POST", USERADM + "/auth/login", basic=USER).status, 200)
         self.assertEqual(front.ask("POST", USERADM + "/auth/logout", bearer=token).status, 202)
         self.assertEqual(front.ask("GET", USERADM + "/users/me", bearer=token).status, 401)
+
+    def test_a_device_is_let_in_by_whichever_replica(self):
+        replicas, front = self.start_all()
+        user = front.ask("POST", USERADM + "/auth/login", basic=USER).text
+        device = board.Board(self.path("board.pem"), "ed25519", mac="02:00:00:00:00:01")
+
+        self.assertEqual([front.enrol(device).status for _ in range(4)], [401] * 4)
+        front.decide(user, "accepted")
+        token = front.enrol(device).text
+
+        def verify():
+            return [mintd.request(server.internal, "GET", VERIFY_DEVICE, bearer=token).status for server in replicas]
+        self.assertEqual(verify(), [200, 200])
+        # mintd is no inventory, but who is let through hears that from mintd
+        self.assertEqual([front.ask("GET", "/api/devices/v1/nothing", bearer=token).status for _ in range(4)], [404] * 4)
+        self.assertEqual(front.ask("GET", "/api/devices/v1/nothing", bearer=user).status, 401)
+        front.decide(user, "rejected")
+        self.assertTrue(mintd.eventually(lambda: verify() == [401, 401]))
 
 
 if __name__ == "__main__":

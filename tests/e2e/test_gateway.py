@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Behind nginx as installations have it: auth_request asks the program, under its link name, about each call."""
 import http.server
-import json
 import os
 import threading
 import unittest
@@ -9,11 +8,9 @@ import unittest
 import board
 import gateway
 import mintd
-from mintd import DEADLINE, INTERNAL, USERADM, Case
+from mintd import DEADLINE, DEVICES, INTERNAL, USERADM, Case
 
 USER = ("alice@example.com", "correct horse")
-ENROL = "/api/devices/v1/authentication/auth_requests"
-DEVICES = "/api/management/v2/devauth/devices"
 INVENTORY = "/api/devices/v1/inventory/"
 
 
@@ -135,21 +132,17 @@ class Devices(Case):
         self.mintd("keys", "generate", "--type", "ed25519", "--out", self.path("device-keys", "private.id.1.pem"))
         server = self.serve(env={"DEVICEAUTH_KEY_DIRECTORY": self.path("device-keys"), **self.settings})
         self.inventory = gateway.Service(self)
-        front = gateway.Gateway(self, [(server.public, server.internal)] * 2, {INVENTORY: self.inventory.address})
-        self.ask = front.ask
+        others = {INVENTORY: self.inventory.address}
+        self.gateway = gateway.Gateway(self, [(server.public, server.internal)] * 2, others)
+        self.ask = self.gateway.ask
         self.user = server.login(*USER)
         self.board = board.Board(self.path("board.pem"), "es256", mac="02:00:00:00:00:01")
 
     def enrol(self, **headers):
-        """A device asks for its token."""
-        asked = self.board.request()
-        return self.ask("POST", ENROL, body=asked["body"], Content_Type="application/json", **asked["headers"], **headers)
+        return self.gateway.enrol(self.board, **headers)
 
     def decide(self, status):
-        (device,) = self.ask("GET", DEVICES, bearer=self.user).json()
-        path = f"{DEVICES}/{device['id']}/auth/{device['auth_sets'][0]['id']}/status"
-        reply = self.ask("PUT", path, bearer=self.user, body=json.dumps({"status": status}), Content_Type="application/json")
-        self.assertEqual((reply.status, reply.text), (204, ""))
+        self.gateway.decide(self.user, status)
 
     def admit(self):
         self.assertEqual(self.enrol().status, 401)

@@ -16,12 +16,10 @@ import board
 import gateway
 import image
 import mintd
-from mintd import DEADLINE, Case, both_engines, eventually, request
+from mintd import DEADLINE, DEVICES, VERIFY_DEVICE, Case, both_engines, eventually, request
 from relay import Relay
 
 PACKAGE = os.path.join(image.TREE, "build/mender-client/usr")
-DEVICES = "/api/management/v2/devauth/devices"
-VERIFY = "/api/internal/v1/devauth/tokens/verify"
 USER = ("alice@example.com", "correct horse")
 TOKEN = re.compile(rb"\r\n\r\n([\w-]+\.[\w-]+\.[\w-]+?)(?=HTTP/1|\Z)")
 KEY = "data/mender/mender-agent.pem"
@@ -122,7 +120,7 @@ class Boards(Case):
         self.assertEqual((reply.status, reply.text), (204, ""))
 
     def verify(self, token):
-        return request(self.server.internal, "GET", VERIFY, bearer=token).status
+        return request(self.server.internal, "GET", VERIFY_DEVICE, bearer=token).status
 
     def is_refused(self, client, *flags):
         self.assertIn("rejected server error message: dev auth: unauthorized", client.bootstrap(*flags, expect=1))

@@ -13,7 +13,8 @@ import subprocess
 import sys
 import time
 
-ROUNDS = int(os.environ.get("BENCH_ROUNDS", "5"))
+ROUNDS = int(os.environ.get("BENCH_ROUNDS", "0"))  # 0: as many as each part thinks right
+QUANTILES = (50, 75, 90, 99)  # that wrk prints
 SECONDS = int(os.environ.get("BENCH_SECONDS", "1"))  # of load in each round
 HERE = os.path.dirname(os.path.abspath(__file__))
 
@@ -23,10 +24,10 @@ class Sample(dict):
     __getattr__ = dict.__getitem__
 
 
-def interleave(rounds=ROUNDS, **contenders):
+def interleave(rounds=5, **contenders):
     """Let each contender run once per round; a list of samples for each name. Every other round goes backwards."""
     samples = {name: [] for name in contenders}
-    for turn in range(rounds):
+    for turn in range(ROUNDS or rounds):
         names = list(contenders)
         for name in names if turn % 2 == 0 else reversed(names):
             samples[name].append(contenders[name]())
@@ -68,8 +69,8 @@ def load(server, url, connections, headers=(), script=None, arguments=(), second
     if requests == 0:
         raise SystemExit(f"bench: {url} does not answer:\n{text}")
     rps = float(re.search(r"Requests/sec:\s+([\d.]+)", text).group(1))
-    return Sample(rps=rps, cpu_us=cpu / requests, per_cpu_s=requests / cpu * 1e6, p50_ms=_ms(text, 50),
-                  p99_ms=_ms(text, 99), requests=requests, failed=int(failed.group(1)) if failed else 0)
+    return Sample(rps=rps, cpu_us=cpu / requests, per_cpu_s=requests / cpu * 1e6, requests=requests,
+                  failed=int(failed.group(1)) if failed else 0, **{f"p{q}_ms": _ms(text, q) for q in QUANTILES})
 
 
 def parts_us(build, *names):
@@ -144,6 +145,9 @@ class Report:
     def _notes(self):
         return self.remarks + [f"{row['figure']}: {row['note']}" for row in self.rows if row.get("note")]
 
+    def measured(self):
+        return {"machine": self.machine, "seconds": SECONDS, "rows": self.rows, "remarks": self.remarks}
+
     def finish(self, name):
         """The table, on the terminal and as Markdown, and the same as JSON."""
         if not self.rows:
@@ -153,8 +157,7 @@ class Report:
         print("\n" + "\n".join(self._notes()))
         base = f"{self.build}/bench/{name}"
         with open(base + ".json", "w") as out:
-            json.dump({"machine": self.machine, "rounds": ROUNDS, "seconds": SECONDS, "rows": self.rows,
-                       "remarks": self.remarks}, out, indent=1)
+            json.dump(self.measured(), out, indent=1)
         with open(base + ".md", "w") as out:
             out.write(self.machine + "\n\n")
             out.write("\n".join("| " + line + " |" for line in self._lines(" | ".join, "-")) + "\n")

@@ -48,5 +48,5 @@ def run(report, build):
     two = runs["two"]
     report.add("token for a device, two processes on one PostgreSQL", middle(two, "rps"), "one process",
                middle(runs["one"], "rps"), "requests/s", ratio(two, runs["one"], "rps"), ">= 1.6", kind="replicas",
-               note=f"One process: {shares(runs['one'])}. Two: {shares(two)}. Where that is near 100 % the cores are the "
-                    "limit, where it is not the wait for the database's disk and whoever else runs here.")
+               note=f"One process: {shares(runs['one'])}. Two: {shares(two)}. Where that is near 100 % the cores are "
+                    "the limit, where it is not the wait for the database's disk and whoever else runs here.")

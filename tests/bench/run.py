@@ -38,6 +38,12 @@ def main(build, names):
         run = in_process if name == "jws" else importlib.import_module(name).run
         run(report, build)
     report.finish("-".join(names) if names else "all")
+    if not names:
+        picture = importlib.import_module("picture")
+        scale = importlib.import_module("scale")
+        picture.draw(report.measured(), f"{build}/bench/bench.svg")
+        say("What this means for fleets (docs/scale.md)\n")
+        scale.show(report.measured())
     print(f"{time.monotonic() - start:.0f} s")
 
 

@@ -62,9 +62,15 @@ class Process:
     def cpu_us(self):
         return process_cpu_us(self.pid)
 
-    def rss_mb(self):
+    def _status_mb(self, name):
         with open(f"/proc/{self.pid}/status") as file:
-            return int(re.search(r"VmRSS:\s+(\d+)", file.read()).group(1)) / 1024
+            return int(re.search(name + r":\s+(\d+)", file.read()).group(1)) / 1024
+
+    def rss_mb(self):
+        return self._status_mb("VmRSS")
+
+    def peak_mb(self):
+        return self._status_mb("VmHWM")
 
     def stop(self):
         self.process.stdin.close()
@@ -146,14 +152,19 @@ class Mintd(Process):
         return path
 
     def insert(self, rows):
-        """Rows of live tokens of our user, in SQLite: (jti, kid)."""
+        """Rows of live tokens of our user: (jti, kid)."""
+        columns = ("id", "user_id", "kid", "tenant_id", "issued_ms", "expires_ms")
         now = int(time.time() * 1000)
-        database = sqlite3.connect(self.db.removeprefix("sqlite:"), timeout=60)
-        with database:
-            database.executemany("INSERT INTO tokens (id, tenant_id, user_id, kid, issued_ms, expires_ms) "
-                                 "VALUES (?, '', ?, ?, ?, ?)",
-                                 ((jti, self.user, kid, now, now + 86_400_000) for jti, kid in rows))
-        database.close()
+        rows = ((jti, self.user, kid, "", now, now + 86_400_000) for jti, kid in rows)
+        if self.db.startswith("sqlite:"):
+            database = sqlite3.connect(self.db.removeprefix("sqlite:"), timeout=60)
+            with database:
+                database.executemany(f"INSERT INTO tokens ({', '.join(columns)}) VALUES (?, ?, ?, ?, ?, ?)", rows)
+            database.close()
+            return
+        text = "".join("\t".join(map(str, row)) + "\n" for row in rows)
+        copy = f"COPY tokens ({', '.join(columns)}) FROM STDIN"
+        subprocess.run(["psql", "-X", "-q", "-c", copy, self.db], input=text, check=True, text=True, timeout=300)
 
     def fill(self, count):
         """Rows of that many more live tokens, which nobody has."""

@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Verify beside libmicrohttpd that does nothing: a token that was seen before, and tokens that never were."""
 from harness import interleave, load, middle, number, parts_us, ratio
-from servers import FORWARDED, Bare, Mintd, scratch, subfolder
+from servers import FORWARDED, Bare, Mintd, Postgres, scratch, subfolder
 
 # Tokens that come round again only when the server has long forgotten them.
 COLD_TOKENS = 3000
-COLD = (("ES256", "es256", "verify_es256"), ("RS256, 2048 bits", "rsa2048", "verify_rsa2048"),
-        ("RS256, 3072 bits", "rsa3072", "verify_rsa3072"), ("EdDSA", "ed25519", "verify_ed25519"))
+COLD = (("ES256", "es256"), ("RS256, 2048 bits", "rsa2048"), ("RS256, 3072 bits", "rsa3072"), ("EdDSA", "ed25519"))
 
 
 def warm(report, build):
@@ -19,7 +18,7 @@ def warm(report, build):
 
 
 def one_warm(report, bare, mintd, headers, threads, connections):
-    runs = interleave(bare=lambda: load(bare, bare.url, connections, headers),
+    runs = interleave(5 if connections == 32 else 3, bare=lambda: load(bare, bare.url, connections, headers),
                       mintd=lambda: load(mintd, mintd.verify_url, connections, headers))
     report.add(f"verify, warm, {threads} I/O thread{'s'[:threads - 1]}, {connections} connections",
                middle(runs["mintd"], "per_cpu_s"), "libmicrohttpd alone", middle(runs["bare"], "per_cpu_s"),
@@ -31,17 +30,18 @@ def one_warm(report, bare, mintd, headers, threads, connections):
 
 def cold(report, build):
     with scratch() as folder:
-        for name, kind, part in COLD:
+        for name, kind in COLD:
             home = subfolder(folder, kind)
             with Bare(build, home) as bare, \
                     Mintd(build, home, keys=(kind,), USERADM_TOKEN_CACHE_ENTRIES=64) as mintd:
                 tokens = mintd.mint(COLD_TOKENS, f"{home}/tokens")
-                one_cold(report, build, bare, mintd, tokens, name, part)
+                one_cold(report, build, bare, mintd, tokens, name, kind)
 
 
-def one_cold(report, build, bare, mintd, tokens, name, part):
+def one_cold(report, build, bare, mintd, tokens, name, kind):
+    part = f"verify_{kind}"
     run = dict(headers=FORWARDED, script="tokens.lua", arguments=[tokens])
-    runs = interleave(bare=lambda: load(bare, bare.url, 32, **run),
+    runs = interleave(3, bare=lambda: load(bare, bare.url, 32, **run),
                       parts=lambda: parts_us(build, part, "json"),
                       mintd=lambda: load(mintd, mintd.verify_url, 32, **run))
     for parts, alone in zip(runs["parts"], runs["bare"]):
@@ -49,7 +49,7 @@ def one_cold(report, build, bare, mintd, tokens, name, part):
     sum_us = middle(runs["parts"], "sum_us")
     report.add(f"verify, never seen before, {name}", middle(runs["mintd"], "per_cpu_s"), "sum of the parts",
                1e6 / sum_us, "requests/CPU s", ratio(runs["parts"], runs["mintd"], "sum_us", "cpu_us"), ">= 0.90",
-               kind="cold", rps=middle(runs["mintd"], "rps"), cpu_us=middle(runs["mintd"], "cpu_us"),
+               kind="cold", alg=kind, rps=middle(runs["mintd"], "rps"), cpu_us=middle(runs["mintd"], "cpu_us"),
                http_us=middle(runs["bare"], "cpu_us"), signature_us=middle(runs["parts"], part),
                json_us=middle(runs["parts"], "json"),
                note=f"{number(middle(runs['mintd'], 'cpu_us'))} us; the parts are HTTP "
@@ -57,6 +57,25 @@ def one_cold(report, build, bare, mintd, tokens, name, part):
                     f"{number(middle(runs['parts'], 'json'))}. Ours also asks the database whether the token is alive.")
 
 
+def cold_on_postgres(report, build):
+    """What a token that was never seen costs where the database is somebody else's process."""
+    with scratch() as folder, Postgres() as postgres:
+        homes = [subfolder(folder, name) for name in ("sqlite", "postgres")]
+        with Mintd(build, homes[0], USERADM_TOKEN_CACHE_ENTRIES=64) as sqlite, \
+                Mintd(build, homes[1], db=postgres.url, USERADM_TOKEN_CACHE_ENTRIES=64) as ours:
+            tokens = {server: server.mint(COLD_TOKENS, server.folder + "/tokens") for server in (sqlite, ours)}
+            verify = lambda server: load(server, server.verify_url, 32, FORWARDED, "tokens.lua", [tokens[server]])
+            before = postgres.cpu_us()
+            runs = interleave(3, sqlite=lambda: verify(sqlite), postgres=lambda: verify(ours))
+            database_us = (postgres.cpu_us() - before) / sum(sample["requests"] for sample in runs["postgres"])
+    report.add("verify, never seen before, ES256, on PostgreSQL", middle(runs["postgres"], "rps"), "on SQLite",
+               middle(runs["sqlite"], "rps"), "requests/s", ratio(runs["postgres"], runs["sqlite"], "rps"),
+               kind="cold-postgres", cpu_us=middle(runs["postgres"], "cpu_us"), database_us=database_us,
+               note=f"CPU a request: mintd {number(middle(runs['postgres'], 'cpu_us'))} us and the database "
+                    f"{number(database_us)} us, on SQLite {number(middle(runs['sqlite'], 'cpu_us'))} us in all.")
+
+
 def run(report, build):
     warm(report, build)
     cold(report, build)
+    cold_on_postgres(report, build)

@@ -41,7 +41,8 @@ class Costs:
 
 def operations(costs):
     per_core = lambda us: number(USE * 1e6 / us)
-    yield ("operation", "µs of CPU, on SQLite", f"a second on a core used to {USE:.0%}", "PostgreSQL: mintd", "database")
+    yield ("operation", "µs of CPU, on SQLite", f"a second on a core used to {USE:.0%}", "PostgreSQL: mintd",
+           "database")
     yield ("verify a token seen half a second ago", number(costs.warm), per_core(costs.warm), number(costs.warm), "0")
     yield ("verify one not seen before, ES256", number(costs.cold), per_core(costs.cold), number(costs.cold_apart),
            number(costs.cold_db))

@@ -14,7 +14,7 @@
 #include "lib/mem.h"
 #include "lib/siphash.h"
 #include "lib/window.h"
-#include "tests/fixture.h"
+#include "tests/board.h"
 
 #define COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
 #define NOW_MS INT64_C(1770000000000) /* the start of a minute */
@@ -517,6 +517,37 @@ START_TEST(only_verified_calls_count)
 }
 END_TEST
 
+/* A device's refused calls count too, when it is known whose they are (contract/deviceauth 3.3). */
+START_TEST(a_devices_calls_count_good_or_refused)
+{
+    fixture_init(&f, _i);
+    clock_set(NOW_MS);
+    struct board board;
+    board_init(&board, &f, "ED25519", "{\"mac\":\"1\"}");
+    AUTO(mem_free) char *admin = fixture_login(&f);
+    ck_assert_int_eq(board_ask(&board), 401);
+    AUTO(json_release) json_t *device = board_device(&f, "");
+    AUTO(mem_free) char *path = board_set_path(device, 0, "/status");
+    board_expect(&f, admin, "PUT", path, "{\"status\":\"accepted\"}", 204, "");
+    ck_assert_int_eq(board_ask(&board), 200);
+    f.service.device_limits = simple("3", "1m", SUBJECT);
+    ck_assert_int_eq(board_verify(&board), 200);
+    board_expect(&f, admin, "PUT", path, "{\"status\":\"rejected\"}", 204, "");
+    ck_assert_int_eq(board_verify(&board), 401);
+    ck_assert_int_eq(board_verify(&board), 401);
+    AUTO(fixture_free) struct call *c = fixture_call(&f, "GET", BOARD_VERIFY);
+    c->header[CALL_AUTHORIZATION] = board.bearer;
+    ck_assert_int_eq(fixture_run(c), 429);
+    ck_assert_int_eq(strncmp(c->reply, "{\"error\":\"too many requests\"", 28), 0);
+    ck_assert_str_eq(c->type, "application/json");
+    ck_assert_str_eq(fixture_header(c, "Retry-After"), "60");
+    fixture_expect(&f, "/api/internal/v1/useradm/auth/verify", admin, 200);
+    ratelimit_free(&f.service.device_limits);
+    board_release(&board);
+    fixture_release(&f);
+}
+END_TEST
+
 START_TEST(the_forwarded_request_is_what_is_matched)
 {
     fixture_init(&f, _i);
@@ -563,6 +594,7 @@ static Suite *suite(void)
     tcase_add_test(tc, threads_never_get_more_than_the_quota);
     tcase_add_loop_test(tc, a_gateway_gets_the_contracts_429, 0, SUPPORT_ENGINES);
     tcase_add_loop_test(tc, only_verified_calls_count, 0, SUPPORT_ENGINES);
+    tcase_add_loop_test(tc, a_devices_calls_count_good_or_refused, 0, SUPPORT_ENGINES);
     tcase_add_loop_test(tc, the_forwarded_request_is_what_is_matched, 0, SUPPORT_ENGINES);
     suite_add_tcase(s, tc);
     return s;

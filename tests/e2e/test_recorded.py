@@ -12,11 +12,11 @@ Each file is a conversation on one connection, an exchange after the other:
     <
     < {}
 
-{name:kind} stands for text of a kind (see KINDS), which {name} repeats later; {_:kind} is forgotten at once. {user} is
-the id of alice@example.com, whose password is "correct horse"; {bogus} a token of hers with neither header nor
-signature. Of the reply's headers all must be written down, in any order, but for four that are the same everywhere:
-Date and Connection, Content-Length, which must fit the body (and be absent from a 204), and X-Men-Requestid, which must
-be the request's X-MEN-RequestID or a new UUID.
+An empty line that ends a body is its final newline. {name:kind} stands for text of a kind (see KINDS), which {name}
+repeats later; {_:kind} is forgotten at once. {user} is the id of alice@example.com, whose password is "correct horse";
+{bogus} a token of hers with neither header nor signature. Of the reply's headers all must be written down, in any
+order, but for four that are the same everywhere: Date and Connection, Content-Length, which must fit the body (and be
+absent from a 204), and X-Men-Requestid, which must be the request's X-MEN-RequestID or a new UUID.
 """
 import base64
 import glob
@@ -53,7 +53,7 @@ class Exchange:
         """Head, an empty line, body; the body may be empty, the line is there."""
         if "" not in lines:
             raise ValueError(f"no empty line behind the head: {lines}")
-        return "\n".join(lines if lines[-1] else lines + [""])
+        return "\n".join(lines + [""] if lines.index("") == len(lines) - 1 else lines)
 
 
 def load(path):
@@ -140,8 +140,8 @@ class Wire:
         return head + "\n\n" + body.decode()
 
 
-class Conversations:
-    """Replays the files; what is in between, start() and ask() say."""
+class Replay:
+    """Replays a file; what is in between, start() and ask() say."""
 
     def ask(self, request):
         path = request.split(" ", 2)[1]
@@ -185,6 +185,10 @@ class Conversations:
             self.check_request(exchange)
             self.check(exchange, self.ask(memory.fill(exchange.request)), memory)
 
+
+class Conversations(Replay):
+    """With the service of people."""
+
     def test_cli(self):
         self.replay("cli.http")
 
@@ -213,8 +217,21 @@ class Conversations:
         self.replay("gateway.http")
 
 
+class Devices(Replay):
+    """With the service of devices, and the service of people for who admits them."""
+
+    def test_cpp_client(self):
+        self.replay("mender-auth.http")
+
+    def test_go_client(self):
+        self.replay("mender-client.http")
+
+    def test_device_page(self):
+        self.replay("ui-devices.http")
+
+
 @both_engines
-class Recorded(Conversations, Case):
+class Recorded(Conversations, Devices, Case):
     """Straight to the program, which verifies each token itself."""
 
     def start(self):
@@ -233,17 +250,18 @@ class Recorded(Conversations, Case):
             self.assertIn(f'replay("{os.path.basename(path)}")', source)
 
 
-class BehindTraefik(Conversations, Case):
-    """The same conversations with forwardAuth in front, as the original is deployed. What the gateway let through
-    the program believes."""
+class Traefik:
+    """forwardAuth in front, as the original is deployed. What the gateway let through the program believes."""
 
     is_there = True  # the gateway
+    program = "mintd"
     open_paths = re.compile(r"/api/management/v[0-9a-z]+/useradm/(?:auth|oauth2|oidc)(?!/logout)")
 
     def start(self):
         self.env["USERADM_SERVER_PRIV_KEY_PATH"] = self.path("keys", "private.id.1.pem")
         self.env["MINTD_INTERNAL_LISTEN"] = ""
-        self.server = self.serve(program="useradm")
+        self.env["MINTD_TRUST_GATEWAY"] = "true"
+        self.server = self.serve(program=self.program)
 
     def ask(self, request):
         first, headers, body = split(request)
@@ -262,13 +280,21 @@ class BehindTraefik(Conversations, Case):
             headers.append(("X-Men-Requestid", dict(verified)["X-Men-Requestid"]))
         return super().ask(self.join(first, headers, body))
 
+    @staticmethod
+    def join(first, headers, body):
+        return "\n".join([first] + [f"{name}: {value}" for name, value in headers]) + "\n\n" + body
+
+
+class BehindTraefik(Traefik, Conversations, Case):
+    program = "useradm"
+
     def test_bogus_token(self):
         self.is_there = False
         self.replay("bogus-trusted.http")
 
-    @staticmethod
-    def join(first, headers, body):
-        return "\n".join([first] + [f"{name}: {value}" for name, value in headers]) + "\n\n" + body
+
+class DevicesBehindTraefik(Traefik, Devices, Case):
+    """Of devices' own calls the gateway lets the first one through, unasked."""
 
 
 if __name__ == "__main__":

@@ -257,7 +257,7 @@ static void measure(const enum way *compared, int n, int rounds, double *ratios)
 /*
  * Check that these ways take the same time, within tolerance. What else the machine does meets all ways of a round
  * alike, and each round begins with another way; on a machine whose load changes all the time even such medians can be
- * off by some percent, so a measurement may be repeated twice. What really differs, differs in all three. Under
+ * off by some percent, so a measurement may be repeated four times. What really differs, differs in all five. Under
  * valgrind times say nothing.
  */
 static void compare(const enum way *compared, int n, int rounds, double tolerance)
@@ -269,7 +269,7 @@ static void compare(const enum way *compared, int n, int rounds, double toleranc
         measure(compared, n, affordable, ratios);
         return;
     }
-    for (int i = 0; i < 3 && (i == 0 || fabs(ratios[worst] - 1) > tolerance); i++) {
+    for (int i = 0; i < 5 && (i == 0 || fabs(ratios[worst] - 1) > tolerance); i++) {
         measure(compared, n, rounds, ratios);
         for (int k = worst = 0; k < n; k++)
             if (fabs(ratios[k] - 1) > fabs(ratios[worst] - 1))

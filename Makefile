@@ -65,11 +65,12 @@ $(B)/version: always
 $(B)/migrations.o: $(B)/migrations.c
 	$(Q)$(COMPILE) -o $@ $<
 
-# Each migration becomes one string literal; the list is in file name order.
+# Each migration becomes one string literal; the list is in file name order. NNNN_name.ENGINE.sql is for one engine.
 $(B)/migrations.c: $(sort $(wildcard migrations/*.sql))
 	$(Q)mkdir -p $(@D); { printf '#include "lib/migrate.h"\n\nconst struct migration migrate_list[] = {\n'; \
-	  for f in $^; do printf '    {"%s",\n' "$$(basename $$f .sql)"; \
-	    sed -e 's/\\/\\\\/g; s/"/\\"/g; s/.*/     "&\\n"/' $$f; printf '    },\n'; done; \
+	  for f in $^; do name=$$(basename $$f .sql); printf '    {"%s",\n' "$${name%%.*}"; \
+	    sed -e 's/\\/\\\\/g; s/"/\\"/g; s/.*/     "&\\n"/' $$f; \
+	    case $$name in *.*) printf '     , "%s"' "$${name#*.}" ;; *) printf '     , NULL' ;; esac; printf '},\n'; done; \
 	  printf '    {0},\n};\n'; } > $@
 
 ## make tests       build the test programs

@@ -6,11 +6,21 @@
 #include <string.h>
 
 #include "lib/mem.h"
+#include "lib/metrics.h"
+
+METRICS_COUNTER(hits, "mintd_token_cache_hits_total", "", "Tokens that were found in the cache.");
+METRICS_COUNTER(misses, "mintd_token_cache_misses_total", "", "Tokens that were not.");
+METRICS_COUNTER(evictions, "mintd_token_cache_evictions_total", "", "Tokens given up to make room for others.");
+METRICS_GAUGE(bytes_used, "mintd_token_cache_bytes", "", "Memory that the tokens in the cache take.");
+METRICS_GAUGE(entries_used, "mintd_token_cache_entries", "", "Tokens in the cache.");
 
 /* Places in a bucket, buckets where a token can be, and locks that the buckets share. */
 #define WAYS 8
 #define CHOICES 2
 #define LOCKS 64
+
+/* What the allocator takes beside what it was asked for, about. */
+#define MALLOC_OVERHEAD 16
 
 static const size_t texts[] = {
     offsetof(struct claims, jti), offsetof(struct claims, sub), offsetof(struct claims, tenant),
@@ -23,8 +33,7 @@ struct entry {
     uint8_t digest[JWS_DIGEST_SIZE];
     struct cache_key key;
     int64_t exp, iat, nbf;
-    int64_t alive_until_ms;
-    uint64_t epoch;
+    struct liveness_found found;
     bool is_user, is_device;
     uint16_t len[TEXTS]; /* with the NUL */
     char text[];
@@ -38,13 +47,17 @@ struct bucket {
     uint8_t hand;
 };
 
+/* A share of the buckets, every LOCKS-th, and of the memory. */
 struct lock {
     _Alignas(64) pthread_mutex_t mutex;
+    size_t bytes;
+    size_t hand; /* the bucket where room was made last */
 };
 
 struct cache {
     size_t buckets;
-    size_t ways; /* fewer than WAYS only in a tiny cache */
+    size_t ways;      /* fewer than WAYS only in a tiny cache */
+    size_t bytes_max; /* of a share */
     struct bucket *bucket;
     struct lock lock[LOCKS];
 };
@@ -52,7 +65,7 @@ struct cache {
 /* A bucket that this thread has locked. */
 struct held {
     struct bucket *bucket;
-    pthread_mutex_t *mutex;
+    struct lock *lock;
     uint32_t tag;
 };
 
@@ -70,14 +83,14 @@ static uint32_t word(const uint8_t digest[JWS_DIGEST_SIZE], size_t i)
 static struct held hold(struct cache *cache, const uint8_t digest[JWS_DIGEST_SIZE], size_t choice)
 {
     size_t i = (size_t)(((uint64_t)word(digest, choice) * cache->buckets) >> 32);
-    struct held held = {&cache->bucket[i], &cache->lock[i % LOCKS].mutex, word(digest, CHOICES)};
-    pthread_mutex_lock(held.mutex);
+    struct held held = {&cache->bucket[i], &cache->lock[i % LOCKS], word(digest, CHOICES)};
+    pthread_mutex_lock(&held.lock->mutex);
     return held;
 }
 
 static void let_go(const struct held *held)
 {
-    pthread_mutex_unlock(held->mutex);
+    pthread_mutex_unlock(&held->lock->mutex);
 }
 
 /* The place of a digest, or WAYS. */
@@ -89,6 +102,44 @@ static size_t place_of(const struct held *held, const uint8_t digest[JWS_DIGEST_
             return i;
     }
     return WAYS;
+}
+
+static size_t size_of(const struct entry *entry)
+{
+    size_t size = sizeof *entry + MALLOC_OVERHEAD;
+    for (size_t i = 0; i < TEXTS; i++)
+        size += entry->len[i];
+    return size;
+}
+
+/* Put an entry (NULL: none) into a place. The lock is held; the caller frees what was there. */
+static struct entry *swap(struct lock *lock, struct bucket *bucket, size_t i, struct entry *entry)
+{
+    struct entry *gone = bucket->entry[i];
+    size_t more = entry != NULL ? size_of(entry) : 0;
+    size_t less = gone != NULL ? size_of(gone) : 0;
+    bucket->entry[i] = entry;
+    lock->bytes += more - less;
+    metrics_add(&bytes_used, (int64_t)more - (int64_t)less);
+    metrics_add(&entries_used, (entry != NULL) - (gone != NULL));
+    return gone;
+}
+
+/* Go on from share's bucket to bucket, and give up what was not asked for since the last time round. */
+static void make_room(struct cache *cache, struct lock *lock, size_t size)
+{
+    size_t share = (size_t)(lock - cache->lock);
+    while (lock->bytes > 0 && size > cache->bytes_max - lock->bytes) {
+        lock->hand = lock->hand + LOCKS < cache->buckets ? lock->hand + LOCKS : share;
+        struct bucket *bucket = &cache->bucket[lock->hand];
+        for (size_t i = 0; i < WAYS; i++) {
+            if (bucket->entry[i] == NULL || (bucket->asked & 1U << i) != 0)
+                continue;
+            free(swap(lock, bucket, i, NULL));
+            metrics_add(&evictions, 1);
+        }
+        bucket->asked = 0;
+    }
 }
 
 /* A free place, or that of the next entry that was not asked for since the hand was there last. */
@@ -143,8 +194,7 @@ static struct entry *pack(const struct issuer_token *token, const struct cache_k
         .exp = token->claims.exp,
         .iat = token->claims.iat,
         .nbf = token->claims.nbf,
-        .alive_until_ms = token->alive_until_ms,
-        .epoch = token->epoch,
+        .found = token->found,
         .is_user = token->claims.is_user,
         .is_device = token->claims.is_device,
     };
@@ -171,11 +221,10 @@ static void unpack(const struct entry *entry, struct issuer_token *token)
     token->claims.is_user = entry->is_user;
     token->claims.is_device = entry->is_device;
     memcpy(token->digest, entry->digest, sizeof token->digest);
-    token->alive_until_ms = entry->alive_until_ms;
-    token->epoch = entry->epoch;
+    token->found = entry->found;
 }
 
-struct cache *cache_new(size_t entries)
+struct cache *cache_new(size_t entries, size_t bytes)
 {
     if (entries == 0)
         return NULL;
@@ -185,19 +234,26 @@ struct cache *cache_new(size_t entries)
     cache->ways = entries < WAYS ? entries : WAYS;
     cache->buckets = entries / cache->ways;
     cache->bucket = mem_calloc(cache->buckets, sizeof *cache->bucket);
-    for (size_t i = 0; i < LOCKS; i++)
+    cache->bytes_max = bytes > 0 ? bytes / (cache->buckets < LOCKS ? cache->buckets : LOCKS) : SIZE_MAX;
+    for (size_t i = 0; i < LOCKS; i++) {
+        cache->lock[i].bytes = 0;
+        cache->lock[i].hand = i;
         pthread_mutex_init(&cache->lock[i].mutex, NULL);
+    }
     return cache;
+}
+
+static bool is_never(int64_t exp, const struct cache_key *key, const void *arg)
+{
+    (void)exp, (void)key, (void)arg;
+    return false;
 }
 
 void cache_free(struct cache **cache)
 {
     if (*cache == NULL)
         return;
-    for (size_t i = 0; i < (*cache)->buckets; i++) {
-        for (size_t way = 0; way < WAYS; way++)
-            free((*cache)->bucket[i].entry[way]);
-    }
+    cache_tidy(*cache, is_never, NULL);
     for (size_t i = 0; i < LOCKS; i++)
         pthread_mutex_destroy(&(*cache)->lock[i].mutex);
     free((*cache)->bucket);
@@ -219,9 +275,12 @@ bool cache_find(struct cache *cache, const uint8_t digest[JWS_DIGEST_SIZE], stru
             *key = held.bucket->entry[i]->key;
         }
         let_go(&held);
-        if (i < WAYS)
+        if (i < WAYS) {
+            metrics_add(&hits, 1);
             return true;
+        }
     }
+    metrics_add(&misses, 1);
     return false;
 }
 
@@ -231,27 +290,43 @@ void cache_insert(struct cache *cache, const struct issuer_token *token, const s
         return;
     struct entry *entry = pack(token, key);
     struct held held = hold(cache, token->digest, choose(cache, token->digest));
+    make_room(cache, held.lock, size_of(entry));
     size_t i = place_of(&held, token->digest);
-    if (i == WAYS)
+    bool is_new = i == WAYS;
+    if (is_new)
         i = place_for_new(cache, held.bucket);
-    struct entry *gone = held.bucket->entry[i];
-    held.bucket->entry[i] = entry;
+    struct entry *gone = swap(held.lock, held.bucket, i, entry);
     held.bucket->tag[i] = held.tag;
     let_go(&held);
+    if (is_new && gone != NULL)
+        metrics_add(&evictions, 1);
     free(gone);
 }
 
-void cache_set_alive(struct cache *cache, const uint8_t digest[JWS_DIGEST_SIZE], int64_t until_ms, uint64_t epoch)
+void cache_set_found(struct cache *cache, const uint8_t digest[JWS_DIGEST_SIZE], const struct liveness_found *found)
 {
     if (cache == NULL)
         return;
     for (size_t choice = 0; choice < CHOICES; choice++) {
         struct held held = hold(cache, digest, choice);
         size_t i = place_of(&held, digest);
-        if (i < WAYS) {
-            held.bucket->entry[i]->alive_until_ms = until_ms;
-            held.bucket->entry[i]->epoch = epoch;
-        }
+        if (i < WAYS)
+            held.bucket->entry[i]->found = *found;
         let_go(&held);
+    }
+}
+
+void cache_tidy(struct cache *cache, bool (*is_usable)(int64_t exp, const struct cache_key *key, const void *arg),
+                const void *arg)
+{
+    for (size_t i = 0; cache != NULL && i < cache->buckets; i++) {
+        struct lock *lock = &cache->lock[i % LOCKS];
+        pthread_mutex_lock(&lock->mutex);
+        for (size_t way = 0; way < WAYS; way++) {
+            const struct entry *entry = cache->bucket[i].entry[way];
+            if (entry != NULL && !is_usable(entry->exp, &entry->key, arg))
+                free(swap(lock, &cache->bucket[i], way, NULL));
+        }
+        pthread_mutex_unlock(&lock->mutex);
     }
 }

@@ -10,8 +10,8 @@
 #include "keystore/jws.h"
 
 /*
- * Tokens whose signatures were good, by the digest of their exact bytes: the issuer's memory. Bounded; a full bucket
- * gives up an entry that was not asked for lately. Any thread may call. A NULL cache remembers nothing.
+ * Tokens whose signatures were good, by the digest of their exact bytes: the issuer's memory. Bounded in number and in
+ * memory; what is full gives up entries that were not asked for lately. Any thread may call. A NULL cache remembers nothing.
  */
 struct cache;
 
@@ -21,8 +21,8 @@ struct cache_key {
     uint64_t serial; /* of the key that verified it */
 };
 
-/* Room for that many tokens; memory is taken as they come. NULL for 0. */
-struct cache *cache_new(size_t entries);
+/* Room for that many tokens, in that many bytes (0: any); memory is taken as they come. NULL for 0 entries. */
+struct cache *cache_new(size_t entries, size_t bytes);
 void cache_free(struct cache **cache);
 
 /*
@@ -35,7 +35,11 @@ bool cache_find(struct cache *cache, const uint8_t digest[JWS_DIGEST_SIZE], stru
 /* Remember a token, in place of what was known of the same one. */
 void cache_insert(struct cache *cache, const struct issuer_token *token, const struct cache_key *key);
 
-/* Note how long a token, if it is still here, is believed to be alive: see struct issuer_token. */
-void cache_set_alive(struct cache *cache, const uint8_t digest[JWS_DIGEST_SIZE], int64_t until_ms, uint64_t epoch);
+/* Note that a token, if it is still here, was found alive. */
+void cache_set_found(struct cache *cache, const uint8_t digest[JWS_DIGEST_SIZE], const struct liveness_found *found);
+
+/* Forget the tokens that are not usable any more: by their exp, in seconds, and by their key. */
+void cache_tidy(struct cache *cache, bool (*is_usable)(int64_t exp, const struct cache_key *key, const void *arg),
+                const void *arg);
 
 #endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "auth/issuer.h"
 
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,7 +25,8 @@ struct issuer {
     struct db *db;
     struct keyring *ring;
     struct cache *cache;
-    _Atomic uint64_t epoch; /* revocations so far */
+    struct liveness *own; /* NULL: the configuration's */
+    struct liveness *liveness;
 };
 
 static const char *const *copy_list(const char *const *list)
@@ -73,7 +73,9 @@ struct issuer *issuer_new(const struct issuer_config *config, struct db *db, str
     issuer->config.accepted = copy_list(config->accepted);
     issuer->db = db;
     issuer->ring = ring;
-    issuer->cache = cache_new(config->cache_entries);
+    issuer->cache = cache_new(config->cache_entries, config->cache_bytes);
+    issuer->own = config->liveness == NULL ? liveness_new(db) : NULL;
+    issuer->liveness = config->liveness != NULL ? config->liveness : issuer->own;
     return issuer;
 }
 
@@ -82,6 +84,7 @@ void issuer_free(struct issuer **issuer)
     if (*issuer == NULL)
         return;
     cache_free(&(*issuer)->cache);
+    liveness_free(&(*issuer)->own);
     free((void *)(uintptr_t)(*issuer)->config.iss);
     free_list((*issuer)->config.accepted);
     free(*issuer);
@@ -233,8 +236,7 @@ static enum err check(struct issuer *issuer, const char *token, size_t len, stru
     AUTO(keyring_release) struct keyring_view view = keyring_acquire(issuer->ring);
     enum err e = recall(issuer, view.set, found.digest, &found);
     if (e == ERR_NOT_FOUND) {
-        found.alive_until_ms = 0;
-        found.epoch = 0;
+        found.found = (struct liveness_found){0};
         e = verify(issuer, view.set, token, len, &found);
     }
     if (e == ERR_OK)
@@ -257,43 +259,87 @@ static enum err load(struct issuer *issuer, const struct claims *claims, struct 
     return issuer_db_load(issuer->db, claims->jti, claims->tenant, claims->sub, out);
 }
 
-static enum err note_use(struct issuer *issuer, const char *jti, const struct issuer_row *row)
+/* How long it is until the use of a personal access token has to be noted; INT64_MAX: it need not be. */
+static int64_t until_noted(const struct issuer *issuer, const struct issuer_row *row)
 {
     int64_t every_ms = sat_mul(issuer->config.last_used_every_s, 1000);
-    int64_t now = clock_ms();
-    if (!row->is_named || every_ms <= 0 || sat_add(row->last_used_ms, every_ms) >= now)
-        return ERR_OK;
-    return issuer_db_touch(issuer->db, jti, now, row->last_used_ms);
+    if (!row->is_named || every_ms <= 0)
+        return INT64_MAX;
+    return row->last_used_ms == INT64_MIN ? -1 : sat_add(row->last_used_ms, every_ms) - clock_ms();
 }
 
-enum err issuer_alive(struct issuer *issuer, const struct issuer_token *token, bool may_block)
+/* A full disk, which is in the log by then, must not refuse good tokens. */
+static void note_use(struct issuer *issuer, const char *jti, struct issuer_row *row)
 {
-    /* read before the database is asked: a revocation meanwhile makes what it says void */
-    uint64_t epoch = atomic_load(&issuer->epoch);
-    int64_t now = clock_mono_ms();
-    if (token->alive_until_ms > now && token->epoch == epoch)
-        return ERR_OK;
-    if (!may_block)
-        return ERR_WOULD_BLOCK;
+    int64_t now = clock_ms();
+    if (until_noted(issuer, row) < 0 && issuer_db_touch(issuer->db, jti, now, row->last_used_ms) == ERR_OK)
+        row->last_used_ms = now;
+}
 
-    const struct claims *claims = &token->claims;
+static int64_t least(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* For how long nobody need ask again, if nothing is heard. Also what could not be noted waits a little. */
+static int64_t believed_ms(const struct issuer *issuer, const struct issuer_row *row, int64_t left_ms)
+{
+    int64_t noted = until_noted(issuer, row);
+    return least(ISSUER_ALIVE_MS, least(left_ms, noted > LIVENESS_BLIND_MS ? noted : LIVENESS_BLIND_MS));
+}
+
+static enum err ask(struct issuer *issuer, const struct claims *claims, struct liveness_found *out)
+{
+    struct liveness_found found = liveness_ask(issuer->liveness, claims->jti);
     struct issuer_row row;
     enum err e = load(issuer, claims, &row);
     if (e == ERR_NOT_FOUND)
         return ERR_UNAUTHORIZED;
     TRY(e);
-    if (sat_add(row.expires_ms, leeway_ms(issuer)) <= clock_ms() || sat_mul(claims->iat, 1000) < row.since_ms)
+    int64_t left_ms = sat_add(row.expires_ms, leeway_ms(issuer)) - clock_ms();
+    if (left_ms <= 0 || sat_mul(claims->iat, 1000) < row.since_ms)
         return ERR_UNAUTHORIZED;
-    /* a full disk, which is in the log by now, must not refuse good tokens */
-    (void)!note_use(issuer, claims->jti, &row);
-    cache_set_alive(issuer->cache, token->digest, now + ISSUER_ALIVE_MS, epoch);
+    note_use(issuer, claims->jti, &row);
+    found.until_ms = found.asked_ms + believed_ms(issuer, &row, left_ms);
+    *out = found;
+    return ERR_OK;
+}
+
+enum err issuer_alive(struct issuer *issuer, const struct issuer_token *token, bool may_block)
+{
+    if (liveness_believes(issuer->liveness, token->claims.jti, &token->found))
+        return ERR_OK;
+    if (!may_block)
+        return ERR_WOULD_BLOCK;
+    struct liveness_found found;
+    TRY(ask(issuer, &token->claims, &found));
+    cache_set_found(issuer->cache, token->digest, &found);
     return ERR_OK;
 }
 
 void issuer_revoked(struct issuer *issuer)
 {
-    atomic_fetch_add(&issuer->epoch, 1);
+    liveness_revoked(issuer->liveness);
     metrics_add(&revocations, 1);
+}
+
+/* What a token of the cache is measured by. */
+struct usable {
+    const struct issuer *issuer;
+    const struct keyset *set;
+    int64_t now_s;
+};
+
+static bool is_usable(int64_t exp, const struct cache_key *used, const void *arg)
+{
+    const struct usable *usable = arg;
+    return sat_add(exp, usable->issuer->config.leeway_s) > usable->now_s && is_current(usable->set, used);
+}
+
+void issuer_tidy(struct issuer *issuer)
+{
+    AUTO(keyring_release) struct keyring_view view = keyring_acquire(issuer->ring);
+    cache_tidy(issuer->cache, is_usable, &(struct usable){.issuer = issuer, .set = view.set, .now_s = clock_s()});
 }
 
 enum err issuer_sweep(struct issuer *issuer, int64_t batch, int64_t *deleted)

@@ -8,6 +8,7 @@
 
 #include "auth/claims.h"
 #include "auth/guard.h"
+#include "auth/liveness.h"
 #include "keystore/jws.h"
 #include "keystore/keyring.h"
 #include "lib/db.h"
@@ -18,14 +19,14 @@
  *
  * Verification has two halves. issuer_check() is about the token alone: signature, times, claims. issuer_alive() asks
  * whether it still counts: user and token row there, or for a device its accepted authentication set. Both remember
- * what they found. A token's signature is verified once per key load; its liveness is asked again from the database
- * after ISSUER_ALIVE_MS, and at once after any revocation in this process. So a revocation is visible at once here and
- * within a second in every other process on the same database.
+ * what they found. A token's signature is verified once per key load; the database is asked about its liveness once for
+ * as long as nothing is heard of it (auth/liveness.h). So a revocation is visible at once here and within a second in
+ * every other process on the same database.
  */
 struct issuer;
 
-/* How long a token found alive is believed to be. */
-#define ISSUER_ALIVE_MS 500
+/* How long a token found alive is believed to be, even if nothing is heard of it. */
+#define ISSUER_ALIVE_MS 600000
 
 /* Whose tokens: one issuer never takes a token of the other kind. */
 enum issuer_kind { ISSUER_PEOPLE, ISSUER_DEVICES };
@@ -41,6 +42,8 @@ struct issuer_config {
     int64_t pat_lifetime_max_s;  /* of a personal access token that expires */
     int64_t last_used_every_s;   /* how often last_used of a personal access token is written; 0: never */
     size_t cache_entries;        /* tokens remembered at most; 0: none */
+    size_t cache_bytes;          /* memory that they take at most; 0: any */
+    struct liveness *liveness;   /* borrowed; NULL: one of its own, which hears of this process's revocations only */
     struct guard_config guard;   /* of logins */
 };
 
@@ -76,8 +79,7 @@ enum err issuer_sign_device(struct issuer *issuer, const char *set_id, const cha
 struct issuer_token {
     struct claims claims;
     uint8_t digest[JWS_DIGEST_SIZE]; /* of its exact bytes: its name in memory */
-    int64_t alive_until_ms;          /* clock_mono_ms() until which it was last found alive; 0: not known */
-    uint64_t epoch;                  /* revocations seen by then */
+    struct liveness_found found;     /* that it is alive */
 };
 
 /* Signature, times and claims of a token; no storage is asked, it never blocks. ERR_TOKEN_INVALID */
@@ -91,11 +93,11 @@ enum err issuer_check(struct issuer *issuer, const char *token, size_t len, stru
  */
 enum err issuer_alive(struct issuer *issuer, const struct issuer_token *token, bool may_block);
 
-/*
- * Tell the issuer that token rows or users were deleted in this process: nothing found alive before is believed any
- * more.
- */
+/* Tell the issuer of a revocation that this process has committed: from now on it counts here. */
 void issuer_revoked(struct issuer *issuer);
+
+/* Give back memory of tokens that have expired or whose key is gone. They are refused without that. */
+void issuer_tidy(struct issuer *issuer);
 
 /* Delete rows of tokens that expired, leeway included, up to batch of them. */
 enum err issuer_sweep(struct issuer *issuer, int64_t batch, int64_t *deleted);

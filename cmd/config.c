@@ -492,6 +492,7 @@ void config_issuer(const struct config *config, enum role service, struct issuer
         .lifetime_s = tokens->jwt_exp_timeout,
         .leeway_s = tokens->jwt_leeway,
         .cache_entries = (size_t)tokens->token_cache_entries,
+        .cache_bytes = (size_t)tokens->token_cache_bytes,
         .sessions_max = config->limit_sessions_per_user,
         .pats_max = config->limit_tokens_per_user,
         .pat_lifetime_max_s = pat_lifetime > 0 ? pat_lifetime : PAT_LIFETIME_S,

@@ -61,6 +61,7 @@ struct config_tokens {
     int64_t jwt_leeway;
     struct config_list accepted_issuers;
     int64_t token_cache_entries;
+    int64_t token_cache_bytes;
     struct config_limits limits; /* of verified calls */
 };
 

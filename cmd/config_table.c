@@ -49,8 +49,10 @@
      .help = "seconds of clock difference that are forgiven"}, \
     {TOKEN(section, part, accepted_issuers), CONFIG_LIST, 0, 0, "", \
      .help = "iss claims that are accepted; empty: any"}, \
-    {TOKEN(section, part, token_cache_entries), CONFIG_INT, 0, 10000000, "65536", \
-     .help = "verified tokens that are remembered; 0: none"},
+    {TOKEN(section, part, token_cache_entries), CONFIG_INT, 0, 10000000, "100000", \
+     .help = "verified tokens that are remembered; 0: none"}, \
+    {TOKEN(section, part, token_cache_bytes), CONFIG_INT, 1048576, 68719476736, "67108864", \
+     .help = "memory that they take at most"},
 
 const struct config_key config_table[] = {
     /* key                    type            min      max  default */

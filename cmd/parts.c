@@ -83,6 +83,7 @@ static struct issuer *make_issuer(const struct config *config, enum role service
     bool is_apart = service == ROLE_DEVICEAUTH && parts->device_ring != NULL;
     struct issuer_config rules;
     config_issuer(config, service, &rules);
+    rules.liveness = parts->liveness;
     return issuer_new(&rules, parts->db, is_apart ? parts->device_ring : parts->user_ring);
 }
 
@@ -138,6 +139,7 @@ enum cmd_exit parts_open(const struct cmd *cmd, const char *role, struct parts *
         code = open_limits(cmd, ROLE_DEVICEAUTH, &parts->device_limits);
     if (code != CMD_OK)
         return code;
+    parts->liveness = liveness_new(parts->db);
     if (parts->user_ring != NULL)
         parts->users = make_issuer(config, ROLE_USERADM, parts);
     if (parts->has_devices)
@@ -146,26 +148,48 @@ enum cmd_exit parts_open(const struct cmd *cmd, const char *role, struct parts *
     return CMD_OK;
 }
 
-/* The ring logs what it found, and on an error the last good keys stay. */
-static void reload(void *ring)
+static void tidy(struct parts *parts)
 {
-    (void)!keyring_reload(ring);
+    if (parts->users != NULL)
+        issuer_tidy(parts->users);
+    if (parts->devices != NULL)
+        issuer_tidy(parts->devices);
 }
 
-static enum cmd_exit watch(const struct cmd *cmd, struct keyring *ring, struct watch **out)
+/* The ring logs what it found, and on an error the last good keys stay. */
+static void reload_user_ring(void *arg)
+{
+    struct parts *parts = arg;
+    (void)!keyring_reload(parts->user_ring);
+    tidy(parts);
+}
+
+static void reload_device_ring(void *arg)
+{
+    struct parts *parts = arg;
+    (void)!keyring_reload(parts->device_ring);
+    tidy(parts);
+}
+
+static enum cmd_exit watch(const struct cmd *cmd, struct keyring *ring, void (*reload)(void *arg), struct parts *parts,
+                           struct watch **out)
 {
     if (ring == NULL)
         return CMD_OK;
     keyring_metrics_add(ring);
-    if (watch_start(keyring_dir(ring), reload, ring, out) == ERR_OK)
+    if (watch_start(keyring_dir(ring), reload, parts, out) == ERR_OK)
         return CMD_OK;
     return cmd_fail(cmd, CMD_KEYS, "the key directory %s cannot be watched", keyring_dir(ring));
 }
 
 enum cmd_exit parts_watch(const struct cmd *cmd, struct parts *parts)
 {
-    enum cmd_exit code = watch(cmd, parts->user_ring, &parts->user_watch);
-    return code == CMD_OK ? watch(cmd, parts->device_ring, &parts->device_watch) : code;
+    enum cmd_exit code = watch(cmd, parts->user_ring, reload_user_ring, parts, &parts->user_watch);
+    if (code == CMD_OK)
+        code = watch(cmd, parts->device_ring, reload_device_ring, parts, &parts->device_watch);
+    if (code == CMD_OK && liveness_start(parts->liveness) != ERR_OK)
+        code = cmd_fail(cmd, CMD_DATABASE, "the database's changes cannot be watched");
+    return code;
 }
 
 void parts_reload(struct parts *parts)
@@ -203,6 +227,8 @@ void parts_sweep(struct parts *parts)
     }
     if (parts->has_devices)
         sweep(parts->devices, sweep_tokens);
+    liveness_sweep(parts->liveness);
+    tidy(parts);
 }
 
 static void release_ring(struct keyring **ring)
@@ -221,6 +247,7 @@ void parts_release(struct parts *parts)
     ratelimit_free(&parts->device_limits);
     issuer_free(&parts->users);
     issuer_free(&parts->devices);
+    liveness_free(&parts->liveness);
     pubkey_cache_free(&parts->device_keys);
     json_release(&parts->addons);
     free(parts->proxies);

@@ -5,6 +5,7 @@
 #include "api/service.h"
 #include "auth/fleet.h"
 #include "auth/issuer.h"
+#include "auth/liveness.h"
 #include "auth/peers.h"
 #include "auth/plan.h"
 #include "cmd/cmd.h"
@@ -23,6 +24,7 @@ struct parts {
     struct db *db;
     struct keyring *user_ring;   /* NULL: a gateway vouches for people, who are served by another process */
     struct keyring *device_ring; /* NULL: devices are not served, or the tokens of both have the same keys */
+    struct liveness *liveness;
     struct issuer *users;
     struct issuer *devices;
     struct pubkey_cache *device_keys;
@@ -45,7 +47,7 @@ struct parts {
  */
 enum cmd_exit parts_open(const struct cmd *cmd, const char *role, struct parts *parts);
 
-/* See changes of the key directories from now on. CMD_KEYS, as above */
+/* See changes of the key directories, and what other processes revoke, from now on. CMD_KEYS, CMD_DATABASE: as above */
 enum cmd_exit parts_watch(const struct cmd *cmd, struct parts *parts);
 
 /* Look at the key directories now. */

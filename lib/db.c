@@ -237,6 +237,13 @@ void db_free(struct db **db)
     *db = NULL;
 }
 
+enum err db_connect(struct db *db, const struct db_engine **engine, struct db_conn **out)
+{
+    char why[256] = "";
+    *engine = db->pool->engine;
+    return db->pool->engine->open(db->pool->url, why, sizeof why, out);
+}
+
 const char *db_engine(const struct db *db)
 {
     return db->pool->engine->name;

@@ -49,6 +49,11 @@ struct db_engine {
 
     /* Whether the transaction is still there: some errors end it. Only of engines with one writer. */
     bool (*is_open)(struct db_conn *conn);
+
+    /* For lib/feed.h. is_quiet() is about what was committed since it was last called, by others than conn. */
+    enum err (*listen)(struct db_conn *conn, const char *channel);
+    enum err (*wait)(struct db_conn *conn, int wake_fd, int ms);
+    enum err (*is_quiet)(struct db_conn *conn, bool *out);
 };
 
 extern const struct db_engine db_sqlite_engine;
@@ -59,6 +64,9 @@ extern struct db_limits {
     int wait;  /* for a free connection, for a lock; also how long a transaction is repeated */
     int reply; /* for the answer to one statement */
 } db_limits;
+
+/* Make a connection to db's database that is not the pool's; the caller closes it. ERR_DB_UNREACHABLE, not logged */
+enum err db_connect(struct db *db, const struct db_engine **engine, struct db_conn **out);
 
 /* An empty result. */
 struct db_rows *db_rows_new(void);

@@ -402,6 +402,43 @@ static bool is_alive(struct db_conn *conn)
     return fd.revents == 0 || (PQconsumeInput(db->handle) != 0 && PQstatus(db->handle) == CONNECTION_OK);
 }
 
+static enum err listen_to(struct db_conn *conn, const char *channel)
+{
+    AUTO(mem_free) char *sql = mem_printf("LISTEN %s", channel);
+    return command(postgres_of(conn), sql, db_limits.reply, NULL);
+}
+
+static bool has_notice(struct postgres *db)
+{
+    PGnotify *notice = PQnotifies(db->handle);
+    bool is_one = notice != NULL;
+    for (; notice != NULL; notice = PQnotifies(db->handle))
+        PQfreemem(notice);
+    return is_one;
+}
+
+/* A notice may have come in with the answer to a statement. */
+static enum err wait_for(struct db_conn *conn, int wake_fd, int ms)
+{
+    struct postgres *db = postgres_of(conn);
+    if (has_notice(db))
+        return ERR_OK;
+    struct pollfd fds[] = {{.fd = PQsocket(db->handle), .events = POLLIN}, {.fd = wake_fd, .events = POLLIN}};
+    (void)poll(fds, sizeof fds / sizeof *fds, ms);
+    if (PQconsumeInput(db->handle) == 0)
+        return lost(db, PQerrorMessage(db->handle));
+    (void)has_notice(db);
+    return ERR_OK;
+}
+
+/* The server would have to be asked, which is what the caller is about to do. */
+static enum err is_quiet(struct db_conn *conn, bool *out)
+{
+    (void)conn;
+    *out = false;
+    return ERR_OK;
+}
+
 static void close_conn(struct db_conn **conn)
 {
     struct postgres *db = postgres_of(*conn);
@@ -503,4 +540,7 @@ const struct db_engine db_postgres_engine = {
     .begin = begin,
     .commit = commit,
     .rollback = rollback,
+    .listen = listen_to,
+    .wait = wait_for,
+    .is_quiet = is_quiet,
 };

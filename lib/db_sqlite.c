@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sqlite3.h>
 #include <stdio.h>
@@ -29,6 +30,7 @@ struct sqlite {
     struct db_conn conn;
     sqlite3 *handle;
     struct statement *statements;
+    int64_t data_version; /* when is_quiet() was last asked; 0: never */
 };
 
 /* Set on each connection and, where a value is given, checked: some settings are silently refused. */
@@ -210,6 +212,32 @@ static bool is_alive(struct db_conn *conn)
     return !conn->lost;
 }
 
+/* There is nobody who could say anything. */
+static enum err listen_to(struct db_conn *conn, const char *channel)
+{
+    (void)conn, (void)channel;
+    return ERR_OK;
+}
+
+static enum err wait_for(struct db_conn *conn, int wake_fd, int ms)
+{
+    (void)conn;
+    (void)poll(&(struct pollfd){.fd = wake_fd, .events = POLLIN}, 1, ms);
+    return ERR_OK;
+}
+
+/* The number changes with every commit of another connection, of this process or of any other. */
+static enum err is_quiet(struct db_conn *conn, bool *out)
+{
+    struct sqlite *db = sqlite_of(conn);
+    AUTO(db_rows_free) struct db_rows *rows = db_rows_new();
+    TRY(run(conn, "PRAGMA data_version", DB_ARGS(), rows, NULL));
+    int64_t version = db_rows_next(rows) ? db_rows_int(rows, 0) : 0;
+    *out = version != 0 && version == db->data_version;
+    db->data_version = version;
+    return ERR_OK;
+}
+
 static void close_conn(struct db_conn **conn)
 {
     struct sqlite *db = sqlite_of(*conn);
@@ -339,4 +367,7 @@ const struct db_engine db_sqlite_engine = {
     .commit = commit,
     .rollback = rollback,
     .is_open = is_open,
+    .listen = listen_to,
+    .wait = wait_for,
+    .is_quiet = is_quiet,
 };

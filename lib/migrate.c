@@ -33,6 +33,11 @@ static bool is_listed(const struct migration *list, const char *name)
     return false;
 }
 
+static bool is_for(const struct migration *migration, const struct db *db)
+{
+    return migration->engine == NULL || strcmp(migration->engine, db_engine(db)) == 0;
+}
+
 /* Fail when the database has a step that list does not have; present receives how many it has. */
 static enum err check_known(struct db *db, const struct migration *list, size_t *present)
 {
@@ -66,6 +71,8 @@ enum err migrate_run(struct db *db, const struct migration *list, int *applied)
     TRY(check_known(db, list, &present));
     for (const struct migration *migration = list; migration->name != NULL; migration++) {
         struct step step = {.migration = migration};
+        if (!is_for(migration, db))
+            continue;
         TRY(db_tx(db, apply, &step));
         if (!step.applied)
             continue;
@@ -82,7 +89,7 @@ enum err migrate_check(struct db *db, const struct migration *list)
     size_t present = 0;
     size_t wanted = 0;
     TRY(check_known(db, list, &present));
-    while (list[wanted].name != NULL)
-        wanted++;
+    for (; list->name != NULL; list++)
+        wanted += is_for(list, db);
     return present == wanted ? ERR_OK : ERR_SCHEMA_OLD;
 }

@@ -5,10 +5,14 @@
 #include "lib/db.h"
 #include "lib/err.h"
 
-/* One step of the schema: migrations/NNNN_name.sql, compiled in. A step that was released never changes. */
+/*
+ * One step of the schema: migrations/NNNN_name.sql, compiled in. A step that was released never changes. One text is for
+ * both engines; a step that cannot be said in one (triggers) has a text for each, NNNN_name.ENGINE.sql.
+ */
 struct migration {
     const char *name; /* "0001_users" */
     const char *sql;
+    const char *engine; /* the only one that it is for, as db_engine() calls it; NULL: any */
 };
 
 /* The compiled-in list in order; a NULL name ends it. Generated from migrations/ by the Makefile. */

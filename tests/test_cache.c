@@ -14,8 +14,7 @@ static const struct cache_key key = {.kid = 7, .serial = 3};
 static struct issuer_token token_of(uint32_t n)
 {
     struct issuer_token token = {.claims = {.exp = n, .iat = 1, .nbf = 2, .is_user = true},
-                                 .alive_until_ms = 5,
-                                 .epoch = 6};
+                                 .found = {.asked_ms = 4, .until_ms = 5, .stamp = 6}};
     char text[32];
     int len = snprintf(text, sizeof text, "token %u", n);
     jws_digest(text, (size_t)len, token.digest);
@@ -35,7 +34,7 @@ static bool has(struct cache *cache, uint32_t n)
 
 START_TEST(gives_back_what_it_was_given)
 {
-    AUTO(cache_free) struct cache *cache = cache_new(100);
+    AUTO(cache_free) struct cache *cache = cache_new(100, 0);
     struct issuer_token token = token_of(1), found;
     memset(token.claims.iss, 'i', sizeof token.claims.iss - 1);
     snprintf(token.claims.tenant, sizeof token.claims.tenant, "tenant");
@@ -55,16 +54,16 @@ START_TEST(gives_back_what_it_was_given)
     ck_assert_int_eq(found.claims.nbf, 2);
     ck_assert(found.claims.is_user);
     ck_assert(!found.claims.is_device);
-    ck_assert_int_eq(found.alive_until_ms, 5);
-    ck_assert_uint_eq(found.epoch, 6);
+    ck_assert_int_eq(found.found.until_ms, 5);
+    ck_assert_uint_eq(found.found.stamp, 6);
     ck_assert_mem_eq(found.digest, token.digest, sizeof token.digest);
 }
 END_TEST
 
 START_TEST(a_digest_must_match_in_every_byte)
 {
-    AUTO(cache_free) struct cache *cache = cache_new(1);
-    struct issuer_token token = token_of(1), found = {.epoch = 99};
+    AUTO(cache_free) struct cache *cache = cache_new(1, 0);
+    struct issuer_token token = token_of(1), found = {.found = {.stamp = 99}};
     cache_insert(cache, &token, &key);
     for (size_t i = 0; i < sizeof token.digest; i++) {
         struct cache_key used;
@@ -72,14 +71,14 @@ START_TEST(a_digest_must_match_in_every_byte)
         ck_assert(!cache_find(cache, token.digest, &found, &used));
         token.digest[i] ^= 1;
     }
-    ck_assert_uint_eq(found.epoch, 99);
+    ck_assert_uint_eq(found.found.stamp, 99);
     ck_assert(has(cache, 1));
 }
 END_TEST
 
 START_TEST(a_second_insert_replaces_the_first)
 {
-    AUTO(cache_free) struct cache *cache = cache_new(8);
+    AUTO(cache_free) struct cache *cache = cache_new(8, 0);
     struct issuer_token token = token_of(1), found;
     struct cache_key used, newer = {.kid = 8, .serial = 9};
     cache_insert(cache, &token, &key);
@@ -99,15 +98,15 @@ END_TEST
 
 START_TEST(notes_liveness_of_what_it_has)
 {
-    AUTO(cache_free) struct cache *cache = cache_new(8);
+    AUTO(cache_free) struct cache *cache = cache_new(8, 0);
     struct issuer_token token = token_of(1), absent = token_of(2), found;
     struct cache_key used;
     cache_insert(cache, &token, &key);
-    cache_set_alive(cache, token.digest, 1000, 11);
-    cache_set_alive(cache, absent.digest, 1000, 11);
+    cache_set_found(cache, token.digest, &(struct liveness_found){.until_ms = 1000, .stamp = 11});
+    cache_set_found(cache, absent.digest, &(struct liveness_found){.until_ms = 1000, .stamp = 11});
     ck_assert(cache_find(cache, token.digest, &found, &used));
-    ck_assert_int_eq(found.alive_until_ms, 1000);
-    ck_assert_uint_eq(found.epoch, 11);
+    ck_assert_int_eq(found.found.until_ms, 1000);
+    ck_assert_uint_eq(found.found.stamp, 11);
     ck_assert(!has(cache, 2));
 }
 END_TEST
@@ -116,7 +115,7 @@ static const size_t sizes[] = {1, 3, 8, 9, 100, 1000};
 
 START_TEST(never_holds_more_than_its_size)
 {
-    AUTO(cache_free) struct cache *cache = cache_new(sizes[_i]);
+    AUTO(cache_free) struct cache *cache = cache_new(sizes[_i], 0);
     size_t there = 0;
     for (uint32_t n = 0; n < 4000; n++) {
         struct issuer_token token = token_of(n);
@@ -132,7 +131,7 @@ END_TEST
 
 START_TEST(what_is_asked_for_stays)
 {
-    AUTO(cache_free) struct cache *cache = cache_new(8);
+    AUTO(cache_free) struct cache *cache = cache_new(8, 0);
     struct issuer_token wanted = token_of(0);
     cache_insert(cache, &wanted, &key);
     for (uint32_t n = 1; n < 1000; n++) {
@@ -145,11 +144,11 @@ END_TEST
 
 START_TEST(none_remembers_nothing)
 {
-    struct cache *cache = cache_new(0);
+    struct cache *cache = cache_new(0, 0);
     ck_assert_ptr_null(cache);
     struct issuer_token token = token_of(1);
     cache_insert(cache, &token, &key);
-    cache_set_alive(cache, token.digest, 1, 1);
+    cache_set_found(cache, token.digest, &(struct liveness_found){.until_ms = 1, .stamp = 1});
     ck_assert(!has(cache, 1));
     cache_free(&cache);
 }
@@ -171,14 +170,14 @@ static void *use_shared(void *arg)
             cache_insert(shared, &token, &key);
         else if (strcmp(found.claims.jti, token.claims.jti) != 0 || found.claims.exp != (int64_t)n)
             atomic_fetch_add(&mixed_up, 1);
-        cache_set_alive(shared, token.digest, i, n);
+        cache_set_found(shared, token.digest, &(struct liveness_found){.until_ms = i, .stamp = n});
     }
     return NULL;
 }
 
 START_TEST(threads_never_get_another_token)
 {
-    shared = cache_new(200);
+    shared = cache_new(200, 0);
     pthread_t threads[THREADS];
     for (uintptr_t i = 0; i < THREADS; i++)
         ck_assert_int_eq(pthread_create(&threads[i], NULL, use_shared, (void *)i), 0);

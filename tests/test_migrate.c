@@ -9,19 +9,19 @@
 #include "tests/support.h"
 
 static const struct migration two_steps[] = {
-    {"0001_a", "-- a\nCREATE TABLE a (id TEXT);\nINSERT INTO a (id) VALUES ('it''s; one');\n"},
-    {"0002_b", "CREATE TABLE b (id TEXT); CREATE INDEX b_id ON b (id);"},
+    {"0001_a", "-- a\nCREATE TABLE a (id TEXT);\nINSERT INTO a (id) VALUES ('it''s; one');\n", NULL},
+    {"0002_b", "CREATE TABLE b (id TEXT); CREATE INDEX b_id ON b (id);", NULL},
     {0},
 };
 
 static const struct migration one_step[] = {
-    {"0001_a", "CREATE TABLE a (id TEXT)"},
+    {"0001_a", "CREATE TABLE a (id TEXT)", NULL},
     {0},
 };
 
 static const struct migration broken[] = {
-    {"0001_a", "CREATE TABLE a (id TEXT)"},
-    {"0002_b", "CREATE TABLE b (id TEXT); SELEC 1"},
+    {"0001_a", "CREATE TABLE a (id TEXT)", NULL},
+    {"0002_b", "CREATE TABLE b (id TEXT); SELEC 1", NULL},
     {0},
 };
 
@@ -78,7 +78,7 @@ END_TEST
 START_TEST(a_newer_schema_is_refused_and_left_alone)
 {
     AUTO(db_free) struct db *db = open_url(support_db_url(_i));
-    static const struct migration other[] = {{"0003_c", "CREATE TABLE c (id TEXT)"}, {0}};
+    static const struct migration other[] = {{"0003_c", "CREATE TABLE c (id TEXT)", NULL}, {0}};
     ck_ok(migrate_run(db, other, NULL));
     ck_err(migrate_run(db, two_steps, NULL), ERR_SCHEMA_NEWER);
     ck_err(migrate_check(db, two_steps), ERR_SCHEMA_NEWER);

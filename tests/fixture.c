@@ -11,6 +11,7 @@
 #include "lib/clock.h"
 #include "lib/json.h"
 #include "lib/mem.h"
+#include "lib/migrate.h"
 
 #define COST 4
 
@@ -35,13 +36,20 @@ static void open_ring(const char *name, const char *dir, struct keyring **ring)
     ck_ok(keyring_open(&config, ring));
 }
 
+static void open_storage(struct fixture *f, int engine)
+{
+    char why[256] = "";
+    f->url = support_db_url(engine);
+    ck_assert_msg(db_open(f->url, 8, why, sizeof why, &f->db) == ERR_OK, "%s", why);
+    ck_ok(migrate_run(f->db, migrate_list, NULL));
+    f->liveness = liveness_new(f->db);
+}
+
 static void open_fleet(struct fixture *f)
 {
     open_ring("deviceauth", support_dir(), &f->device_ring);
-    const struct issuer_config config = {.kind = ISSUER_DEVICES,
-                                         .iss = "Mender",
-                                         .lifetime_s = 604800,
-                                         .cache_entries = 1000};
+    const struct issuer_config config = {
+        .kind = ISSUER_DEVICES, .iss = "Mender", .lifetime_s = 604800, .liveness = f->liveness, .cache_entries = 1000};
     f->device_keys = pubkey_cache_new(100, PUBKEY_RSA_BITS_MIN);
     f->addons = json_array();
     f->fleet = (struct fleet){.db = f->db,
@@ -51,7 +59,8 @@ static void open_fleet(struct fixture *f)
 
 void fixture_init(struct fixture *f, int engine)
 {
-    *f = (struct fixture){.keys = support_dir(), .db = support_db(engine)};
+    *f = (struct fixture){.keys = support_dir()};
+    open_storage(f, engine);
     open_ring("useradm", f->keys, &f->ring);
     keyring_metrics_add(f->ring);
     const struct issuer_config config = {.iss = "mender.useradm",
@@ -61,6 +70,7 @@ void fixture_init(struct fixture *f, int engine)
                                          .pat_lifetime_max_s = 31536000,
                                          .last_used_every_s = 300,
                                          .cache_entries = 1000,
+                                         .liveness = f->liveness,
                                          .guard = fixture_guard};
     f->issuer = issuer_new(&config, f->db, f->ring);
     f->plans = plan_default();
@@ -83,6 +93,7 @@ void fixture_release(struct fixture *f)
 {
     issuer_free(&f->issuer);
     issuer_free(&f->fleet.tokens);
+    liveness_free(&f->liveness);
     pubkey_cache_free(&f->device_keys);
     keyring_free(&f->device_ring);
     json_release(&f->addons);

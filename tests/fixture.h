@@ -6,6 +6,7 @@
 #include "api/router.h"
 #include "api/service.h"
 #include "auth/issuer.h"
+#include "auth/liveness.h"
 #include "keystore/keyring.h"
 #include "tests/support.h"
 
@@ -22,7 +23,9 @@ extern const struct guard_config fixture_guard;
 
 struct fixture {
     const char *keys; /* the key directory */
+    const char *url; /* of the database */
     struct db *db;
+    struct liveness *liveness; /* not started: nobody else has the database */
     struct keyring *ring;
     struct issuer *issuer;
     struct plan_list *plans; /* the built-in one */

@@ -23,7 +23,7 @@ extern const struct guard_config fixture_guard;
 
 struct fixture {
     const char *keys; /* the key directory */
-    const char *url; /* of the database */
+    const char *url;  /* of the database */
     struct db *db;
     struct liveness *liveness; /* not started: nobody else has the database */
     struct keyring *ring;

@@ -2,10 +2,13 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "auth/cache.h"
 #include "lib/auto.h"
+#include "lib/mem.h"
+#include "lib/metrics.h"
 #include "tests/support.h"
 
 static const struct cache_key key = {.kid = 7, .serial = 3};
@@ -129,6 +132,89 @@ START_TEST(never_holds_more_than_its_size)
 }
 END_TEST
 
+static size_t count_there(struct cache *cache, uint32_t n)
+{
+    size_t there = 0;
+    for (uint32_t i = 0; i < n; i++)
+        there += has(cache, i);
+    return there;
+}
+
+/* As the operator sees it; -1: not shown. */
+static long shown(const char *name)
+{
+    char *text = NULL;
+    size_t len = 0;
+    FILE *out = open_memstream(&text, &len);
+    metrics_write(out);
+    fclose(out);
+    AUTO(mem_free) char *line = mem_printf("\n%s ", name);
+    const char *found = strstr(text, line);
+    long value = found != NULL ? strtol(found + strlen(line), NULL, 10) : -1;
+    free(text);
+    return value;
+}
+
+/* Of caches with less room than places, the number of tokens that a byte more or less holds. */
+START_TEST(never_takes_more_memory_than_it_may)
+{
+    const size_t bytes = 65536;
+    struct cache *cache = cache_new(sizes[_i] * 100, bytes);
+    for (uint32_t n = 0; n < 4000; n++) {
+        struct issuer_token token = token_of(n);
+        cache_insert(cache, &token, &key);
+        ck_assert(has(cache, n));
+        ck_assert_int_le(shown("mintd_token_cache_bytes"), (long)bytes);
+    }
+    size_t there = count_there(cache, 4000);
+    ck_assert_int_eq(shown("mintd_token_cache_entries"), (long)there);
+    ck_assert_uint_le(there * sizeof(int64_t) * 12, bytes);
+    ck_assert_uint_ge(there, sizes[_i] * 100 < 150 ? sizes[_i] * 90 : 140);
+    ck_assert_int_eq(shown("mintd_token_cache_evictions_total"), 4000 - (long)there);
+    cache_free(&cache);
+    ck_assert_int_eq(shown("mintd_token_cache_bytes"), 0);
+    ck_assert_int_eq(shown("mintd_token_cache_entries"), 0);
+}
+END_TEST
+
+START_TEST(hits_and_misses_are_counted)
+{
+    AUTO(cache_free) struct cache *cache = cache_new(8, 0);
+    struct issuer_token token = token_of(1);
+    cache_insert(cache, &token, &key);
+    ck_assert(has(cache, 1));
+    ck_assert(has(cache, 1));
+    ck_assert(!has(cache, 2));
+    ck_assert_int_eq(shown("mintd_token_cache_hits_total"), 2);
+    ck_assert_int_eq(shown("mintd_token_cache_misses_total"), 1);
+}
+END_TEST
+
+/* Tokens that expire from arg on, and the key of those with an odd exp. */
+static bool is_usable(int64_t exp, const struct cache_key *used, const void *arg)
+{
+    const int64_t *now = arg;
+    return exp > *now && used->kid == key.kid;
+}
+
+START_TEST(a_tidy_forgets_what_is_not_usable)
+{
+    AUTO(cache_free) struct cache *cache = cache_new(1000, 0);
+    const struct cache_key gone = {.kid = 8, .serial = 4};
+    for (uint32_t n = 0; n < 100; n++) {
+        struct issuer_token token = token_of(n);
+        cache_insert(cache, &token, n % 2 == 0 ? &key : &gone);
+    }
+    const int64_t now = 49;
+    cache_tidy(cache, is_usable, &now);
+    for (uint32_t n = 0; n < 100; n++)
+        ck_assert_int_eq(has(cache, n), n > 49 && n % 2 == 0);
+    ck_assert_int_eq(shown("mintd_token_cache_entries"), 25);
+    ck_assert_int_eq(shown("mintd_token_cache_evictions_total"), 0);
+    cache_tidy(NULL, is_usable, &now);
+}
+END_TEST
+
 START_TEST(what_is_asked_for_stays)
 {
     AUTO(cache_free) struct cache *cache = cache_new(8, 0);
@@ -199,6 +285,9 @@ static Suite *suite(void)
     tcase_add_test(tc, a_second_insert_replaces_the_first);
     tcase_add_test(tc, notes_liveness_of_what_it_has);
     tcase_add_loop_test(tc, never_holds_more_than_its_size, 0, sizeof sizes / sizeof *sizes);
+    tcase_add_loop_test(tc, never_takes_more_memory_than_it_may, 0, sizeof sizes / sizeof *sizes);
+    tcase_add_test(tc, hits_and_misses_are_counted);
+    tcase_add_test(tc, a_tidy_forgets_what_is_not_usable);
     tcase_add_test(tc, what_is_asked_for_stays);
     tcase_add_test(tc, none_remembers_nothing);
     tcase_add_test(tc, threads_never_get_another_token);

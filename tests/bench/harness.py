@@ -131,12 +131,18 @@ class Report:
         return (row["figure"], f"{number(row['mintd'])} {row['unit']}", row["reference"], *beside, row["goal"] or "",
                 "missed" if row["met"] is False else "")
 
-    def _lines(self, row_format, rule):
+    def _lines(self):
+        """For the terminal, in columns."""
         table = [self.HEAD] + [self._cells(row) for row in self.rows]
         widths = [max(len(line[i]) for line in table) for i in range(len(self.HEAD))]
-        lines = [row_format([cell.ljust(width) for cell, width in zip(line, widths)]) for line in table]
-        lines.insert(1, row_format([rule * width for width in widths]))
-        return lines
+        table.insert(1, ["-" * width for width in widths])
+        return ["  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in table]
+
+    def _markdown(self):
+        yield "| " + " | ".join(self.HEAD) + " |"
+        yield "|" + "---|" * len(self.HEAD)
+        for row in self.rows:
+            yield "| " + " | ".join(self._cells(row)) + " |"
 
     def remark(self, text):
         """Something to know of several figures; it goes under the table."""
@@ -153,15 +159,16 @@ class Report:
         if not self.rows:
             return
         print(f"\n{self.machine}\n")
-        print("\n".join(line.rstrip() for line in self._lines("  ".join, "-")))
+        print("\n".join(self._lines()))
         print("\n" + "\n".join(self._notes()))
         base = f"{self.build}/bench/{name}"
         with open(base + ".json", "w") as out:
             json.dump(self.measured(), out, indent=1)
         with open(base + ".md", "w") as out:
             out.write(self.machine + "\n\n")
-            out.write("\n".join("| " + line + " |" for line in self._lines(" | ".join, "-")) + "\n")
+            out.write("\n".join(self._markdown()) + "\n")
             out.writelines(f"\n- {note}" for note in self._notes())
+            out.write("\n")
         print(f"\nthe same in {base}.json and {base}.md")
 
 

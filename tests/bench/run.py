@@ -2,6 +2,7 @@
 """make bench: every figure beside its reference in the same run.   run.py BUILD [PART ...]"""
 import importlib
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -48,4 +49,6 @@ def main(build, names):
 
 
 if __name__ == "__main__":
+    # whoever is told to stop stops what it has started
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     main(sys.argv[1], sys.argv[2:])

@@ -26,15 +26,20 @@ def logins(mintd):
 
 def is_idle(mintd):
     before = mintd.cpu_us()
-    time.sleep(0.1)
+    time.sleep(0.2)
     return mintd.cpu_us() - before < 5000
 
 
+def settle(mintd):
+    """wrk does not wait for the last logins that it asked for; they would be in the way of what comes next."""
+    eventually(lambda: is_idle(mintd), "the logins do not end", 180)
+
+
 def log_in(mintd):
-    """The server counts, to the last login that it was asked for: wrk does not wait for those."""
+    """The server counts, to the last login that it was asked for."""
     before, cpu = logins(mintd), mintd.cpu_us()
     sample = load(mintd, mintd.public + LOGIN, 8, [login_header()], "post.lua", [""], SECONDS)
-    eventually(lambda: is_idle(mintd), "the logins do not end")
+    settle(mintd)
     done, cpu = logins(mintd) - before, mintd.cpu_us() - cpu
     sample.update(cpu_us=cpu / done, per_cpu_s=done / cpu * 1e6)
     return sample
@@ -46,6 +51,7 @@ def in_storm(mintd, headers):
     with subprocess.Popen(args, stdout=subprocess.DEVNULL) as storm:
         sample = load(mintd, mintd.verify_url, VERIFIERS, headers, seconds=SECONDS)
         storm.wait(120)
+    settle(mintd)
     return sample
 
 

@@ -218,6 +218,11 @@ void device_list_free(struct device ***devices, size_t n)
     *devices = NULL;
 }
 
+enum err device_list_leaving(struct db *db, const char *tenant, struct device ***out, size_t *n)
+{
+    return device_db_list_leaving(db, tenant, out, n);
+}
+
 enum err device_count(struct db *db, const char *tenant, const struct device_filter *filter, int64_t *count)
 {
     int64_t sum = 0;

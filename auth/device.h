@@ -103,6 +103,9 @@ enum err device_list(struct db *db, const char *tenant, const struct device_filt
                      struct device ***out, size_t *n);
 void device_list_free(struct device ***devices, size_t n);
 
+/* The devices of tenant that are being decommissioned, as an array of *n; the caller frees it as above. */
+enum err device_list_leaving(struct db *db, const char *tenant, struct device ***out, size_t *n);
+
 /* How many devices of tenant have one of the filter's statuses. */
 enum err device_count(struct db *db, const char *tenant, const struct device_filter *filter, int64_t *count);
 

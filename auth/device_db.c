@@ -199,6 +199,38 @@ enum err device_db_list_key(struct db *db, const char *tenant, const char *key_h
     return ERR_OK;
 }
 
+enum err device_db_list_after(struct db *db, const char *tenant, enum device_status status, const char *after,
+                              int64_t limit, struct device ***out, size_t *n)
+{
+    static const char sql[] = "SELECT " COLUMNS "FROM (SELECT * FROM devices WHERE tenant_id = $1 AND status = $2 "
+                              "AND id > $3 ORDER BY id LIMIT $4) d" JOINS;
+    AUTO(db_rows_free) struct db_rows *rows = NULL;
+    if (!is_text(tenant)) {
+        *out = NULL;
+        *n = 0;
+        return ERR_OK;
+    }
+    TRY(db_query(db, sql, DB_ARGS(db_text(tenant), db_text(device_status_name(status)), db_text(after), db_int(limit)),
+                 &rows));
+    read_devices(rows, out, n);
+    return ERR_OK;
+}
+
+enum err device_db_list_leaving(struct db *db, const char *tenant, struct device ***out, size_t *n)
+{
+    static const char sql[] = "SELECT " COLUMNS "FROM (SELECT * FROM devices WHERE tenant_id = $1 "
+                              "AND decommissioning <> 0) d" JOINS;
+    AUTO(db_rows_free) struct db_rows *rows = NULL;
+    if (!is_text(tenant)) {
+        *out = NULL;
+        *n = 0;
+        return ERR_OK;
+    }
+    TRY(db_query(db, sql, DB_ARGS(db_text(tenant)), &rows));
+    read_devices(rows, out, n);
+    return ERR_OK;
+}
+
 enum err device_db_list_tenants(struct db *db, char ***out, size_t *n)
 {
     static const char sql[] = "SELECT DISTINCT tenant_id FROM devices ORDER BY tenant_id";

@@ -39,6 +39,11 @@ enum err device_db_list_like(struct db *db, const char *tenant, const char *patt
 enum err device_db_list_key(struct db *db, const char *tenant, const char *key_hash, int64_t limit,
                             struct device ***out, size_t *n);
 
+/* Those of one status behind an id, by id; and those of any status that are being decommissioned. */
+enum err device_db_list_after(struct db *db, const char *tenant, enum device_status status, const char *after,
+                              int64_t limit, struct device ***out, size_t *n);
+enum err device_db_list_leaving(struct db *db, const char *tenant, struct device ***out, size_t *n);
+
 /* Tenants that have devices. */
 enum err device_db_list_tenants(struct db *db, char ***out, size_t *n);
 

@@ -64,8 +64,7 @@ static void put_device(FILE *out, const struct device *device, const struct auth
     fprintf(out, ",\"pubkey\":%s,\"ts\":\"%s\",\"status\":\"%s\"}]}", pubkey, ts, device_status_name(set->status));
 }
 
-/* [{"name","value","scope"}, ...]; an attribute called status would be taken for the device's own. */
-static char *identity_attributes(const char *id_data)
+char *device_event_attributes(const char *id_data)
 {
     AUTO(json_release) json_t *identity = iddata_json(id_data);
     AUTO(json_release) json_t *list = json_array();
@@ -73,7 +72,7 @@ static char *identity_attributes(const char *id_data)
     json_t *value;
     json_object_foreach(identity, name, value)
     {
-        if (strcmp(name, "status") != 0)
+        if (strcmp(name, "status") != 0) /* it would be taken for the device's own */
             json_array_append_new(list,
                                   json_pack("{s:s, s:O, s:s}", "name", name, "value", value, "scope", "identity"));
     }
@@ -85,7 +84,7 @@ enum err device_event_identity(const struct fleet *fleet, struct db *tx, const s
 {
     if (fleet->outbox == NULL)
         return ERR_OK;
-    AUTO(mem_free) char *attributes = identity_attributes(device->id_data);
+    AUTO(mem_free) char *attributes = device_event_attributes(device->id_data);
     struct body body;
     begin(&body, request_id);
     put_text(&body, "tenant_id", device->tenant_id);

@@ -12,6 +12,9 @@
  * tx. Without an engine these do nothing.
  */
 
+/* What inventory learns of an identity, as JSON: [{"name", "value", "scope"}, ...]. The caller frees it. */
+char *device_event_attributes(const char *id_data);
+
 /* A device became known: inventory learns its identity. */
 enum err device_event_identity(const struct fleet *fleet, struct db *tx, const struct device *device,
                                const char *request_id);

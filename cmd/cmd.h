@@ -23,6 +23,11 @@ enum cmd_exit {
     CMD_IMPORT,   /* import: it stopped on the way, at a broken file or the database */
     CMD_REFUSED,  /* device request: the device is not let in */
     CMD_DEVICE = CMD_USER,
+
+    /* under the name deviceauth (contract/deviceauth 6) */
+    CMD_DEVICEAUTH_MIGRATE = 5,
+    CMD_MAINTENANCE = 6,
+    CMD_PROPAGATE = 7,
 };
 
 struct cmd_option {
@@ -106,6 +111,10 @@ extern const struct command health_command;
 extern const struct command version_command;
 /* What the name useradm has beside serve and version: contract/useradm 7. */
 extern const struct command useradm_create_user_command, useradm_set_password_command, useradm_migrate_command;
+
+/* What the name deviceauth has beside serve and version: contract/deviceauth 6. */
+extern const struct command deviceauth_migrate_command, deviceauth_propagate_statuses_command,
+    deviceauth_propagate_id_data_command, deviceauth_maintenance_command;
 
 /* What `version` prints. */
 extern const char version_text[];

@@ -7,15 +7,14 @@
 #include "lib/auto.h"
 #include "lib/mem.h"
 
-#define HEALTH_PATH "/api/internal/v1/useradm/health"
-
 enum { TIMEOUT_MS = 5000, REPLY_MAX = 64 * 1024 };
 
 /* Where the server of this configuration answers on this machine; ":8081" listens everywhere, so also here. */
 static char *own_url(const struct config *config)
 {
     const char *address = *config->internal_listen != '\0' ? config->internal_listen : config->listen;
-    return mem_printf("http://%s%s%s", *address == ':' ? "127.0.0.1" : "", address, HEALTH_PATH);
+    const char *service = config->role == ROLE_DEVICEAUTH ? "devauth" : "useradm";
+    return mem_printf("http://%s%s/api/internal/v1/%s/health", *address == ':' ? "127.0.0.1" : "", address, service);
 }
 
 static enum cmd_exit run(struct cmd *cmd)

@@ -12,9 +12,12 @@ enum { COLUMN = 26 };
 static void print_commands(const struct program *program, const char *prefix, FILE *out)
 {
     fputs("\nCommands:\n", out);
+    int width = COLUMN - 6;
+    for (const struct command *const *c = program->commands; *c != NULL; c++)
+        width = (int)strlen((*c)->name) > width ? (int)strlen((*c)->name) : width;
     for (const struct command *const *c = program->commands; *c != NULL; c++)
         if (strncmp((*c)->name, prefix, strlen(prefix)) == 0)
-            fprintf(out, "  %-*s %s\n", COLUMN - 6, (*c)->name, (*c)->summary);
+            fprintf(out, "  %-*s %s\n", width, (*c)->name, (*c)->summary);
 }
 
 /* The default of an option that sets a configuration key. */
@@ -23,6 +26,8 @@ static const char *initial(const struct program *program, const struct cmd_optio
     const struct config_key *key = option->key != NULL ? config_table_find("", option->key) : NULL;
     if (key == NULL)
         return NULL;
+    if (program->role == ROLE_DEVICEAUTH && key->linked_devices != NULL)
+        return key->linked_devices;
     return program->role != ROLE_MINTD && key->linked != NULL ? key->linked : key->initial;
 }
 

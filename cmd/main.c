@@ -49,6 +49,11 @@ static const struct command *const useradm_commands[] = {
 
 static const struct command *const deviceauth_commands[] = {
     &serve_command,
+    &deviceauth_migrate_command,
+    &deviceauth_propagate_statuses_command,
+    &deviceauth_propagate_id_data_command,
+    &deviceauth_maintenance_command,
+    &health_command,
     &version_command,
     NULL,
 };

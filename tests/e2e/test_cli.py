@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The command line from outside: results, refusals, exit codes, what goes to stdout and what to stderr."""
 import concurrent.futures
+import http.server
 import json
 import os
 import pty
@@ -11,10 +12,12 @@ import socket
 import sqlite3
 import stat
 import subprocess
+import threading
 import time
 import unittest
 
 import mintd
+from board import Board
 from mintd import DEADLINE, Case, both_engines, eventually, psql, request
 
 UUID = re.compile(r"^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\n$")
@@ -947,6 +950,168 @@ class Useradm(Case):
         for env in ({"LOG_FORMAT": "json"}, {"MINTD_LOG_FORMAT": "json"}):
             done = self.useradm("server", env={**env, "USERADM_JWT_EXP_TIMEOUT": "x"}, expect=1)
             self.assertEqual(json.loads(done.stderr)["key"], "USERADM_JWT_EXP_TIMEOUT")
+
+
+class Inventory:
+    """Takes what it is told, or refuses it, for as long as the test runs; calls are (method, path, JSON)."""
+
+    def __init__(self, case):
+        self.calls, self.status = [], 200
+        inventory = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def answer(self):
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                inventory.calls.append((self.command, self.path, json.loads(body)))
+                self.send_response(inventory.status)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+            do_POST = do_PATCH = answer
+
+            def log_message(self, *_):
+                pass
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        case.addCleanup(server.server_close)
+        case.addCleanup(server.shutdown)
+        self.address = "http://127.0.0.1:%d" % server.server_address[1]
+
+
+class Deviceauth(Case):
+    """Under the name of the original: contract/deviceauth 6."""
+
+    def setUp(self):
+        super().setUp()
+        for name in ("USERADM_KEY_DIRECTORY", "MINTD_LISTEN", "MINTD_INTERNAL_LISTEN", "MINTD_DB"):
+            del self.env[name]
+        self.key = self.path("private.pem")
+        self.mintd("keys", "generate", "--type", "rsa2048", "--out", self.key)
+        self.inventory = Inventory(self)
+        self.env.update({"DEVICEAUTH_SERVER_PRIV_KEY_PATH": self.key, "DEVICEAUTH_LISTEN": "127.0.0.1:0",
+                         "DEVICEAUTH_DB": self.db, "DEVICEAUTH_ORCHESTRATOR_ADDR": "http://127.0.0.1:1",
+                         "DEVICEAUTH_INVENTORY_ADDR": self.inventory.address})
+
+    def deviceauth(self, *args, expect=0, **more):
+        return self.run_program("deviceauth", *args, expect=expect, **more)
+
+    def import_devices(self, *devices):
+        documents = [{"_id": f"d{n}", "id_data": json.dumps({"mac": str(n)}), "status": "accepted", "revision": n,
+                      **more} for n, more in enumerate(devices)]
+        path = self.write("devices.json", "".join(json.dumps(d) + "\n" for d in documents))
+        self.mintd("import", "deviceauth", path, "--db", self.db)
+
+    def test_migrate(self):
+        self.deviceauth("migrate", "--tenant", "any", env={"DEVICEAUTH_SERVER_PRIV_KEY_PATH": "/nonexistent"})
+        self.deviceauth("migrate", expect=5, env={"DEVICEAUTH_DB": "sqlite:/nonexistent/x.db"})
+
+    def test_migrate_lists_tenants(self):
+        self.fails_with_one_line(self.deviceauth("migrate", "--list-tenants", expect=5), "there is no database")
+        self.deviceauth("migrate")
+        self.fails_with_one_line(self.deviceauth("migrate", "--list-tenants", expect=5), "no tenants")
+        self.import_devices({"tenant_id": "b"}, {"tenant_id": "a"}, {"tenant_id": "b"})
+        self.assertEqual(self.deviceauth("migrate", "--list-tenants").stdout, "a\nb\n")
+
+    def test_exit_codes_of_server(self):
+        self.fails_with_one_line(self.deviceauth("server", expect=2), "there is no database")
+        self.write(os.path.basename(self.db), "")
+        self.fails_with_one_line(self.deviceauth("server", expect=3), "run migrate, or start with --automigrate")
+        self.deviceauth("migrate")
+        done = self.deviceauth(expect=4, env={"DEVICEAUTH_SERVER_PRIV_KEY_PATH": "/nonexistent"})
+        self.fails_with_one_line(done, "/nonexistent")
+        self.deviceauth("--config", "/nonexistent.yaml", "server", expect=1)
+        for env in ({"DEVICEAUTH_JWT_EXP_TIMEOUT": "x"}, {"DEVICEAUTH_RATE_LIMITS_AUTH_ENABLE": "maybe"}):
+            self.fails_with_one_line(self.deviceauth("server", env=env, expect=1), next(iter(env)))
+
+    def test_it_serves_with_the_originals_configuration(self):
+        config = self.write("config.yaml", "listen: 127.0.0.1:0\nmongo: mongodb://x\nmongo_password: hunter2\n"
+                                           "redis_connection_string: redis://x\nno_such_key: 1\njwt_issuer: acme\n"
+                                           "have_addons: false\njwt_exp_timeout: 60\n")
+        del self.env["DEVICEAUTH_LISTEN"]
+        self.env["DEVICEAUTH_JWT_EXP_TIMEOUT"] = "120"  # the environment beats the file
+        server = mintd.Server(["--config", config, "server", "--automigrate"], self.env, self.dir, "deviceauth")
+        self.addCleanup(server.stop)
+        self.assertEqual(server.internal, "")
+        board = Board(self.path("board.pem"), "ed25519", mac="0")
+        key = board.pubkey
+        self.import_devices({"created_ts": {"$date": "2024-01-01T00:00:00Z"}})
+        sets = self.write("auth_sets.json", json.dumps({"_id": "s0", "device_id": "d0", "pubkey": key,
+                                                        "status": "accepted"}))
+        self.mintd("import", "deviceauth", sets, "--db", self.db)
+        asked = board.request()
+        asked["headers"]["Content-Type"] = "application/json"
+        reply = request(server.public, "POST", "/api/devices/v1/authentication/auth_requests", **asked)
+        self.assertEqual(reply.status, 200)
+        claims = json.loads(mintd.base64.urlsafe_b64decode(reply.text.split(".")[1] + "=="))
+        self.assertEqual((claims["iss"], claims["exp"] - claims["iat"], claims["sub"]), ("acme", 120, "d0"))
+        verify = request(server.public, "GET", "/api/internal/v1/devauth/tokens/verify", bearer=reply.text)
+        self.assertEqual(verify.status, 200)
+        self.assertEqual(len([line for line in server.log if "MongoDB" in line]), 1)
+        self.assertTrue(server.line("MongoDB", "mongo,mongo_password,redis_connection_string"))
+        self.assertTrue(server.line("no_such_key", "ignored"))
+        self.assertNotIn("hunter2", "".join(server.log))
+
+    def test_propagate_inventory_statuses(self):
+        self.deviceauth("migrate")
+        self.import_devices({}, {"status": "pending", "revision": 9}, {"tenant_id": "t"})
+        dry = self.deviceauth("propagate-inventory-statuses", "--dry-run", "--force-set-migration", "1.2.3")
+        self.assertEqual((dry.stdout, self.inventory.calls), ("dry run: would have 3 devices told, 0 refused\n", []))
+        done = self.deviceauth("propagate-inventory-statuses")
+        self.assertEqual(done.stdout, "3 devices told, 0 refused\n")
+        base = "/api/internal/v1/inventory/tenants/"
+        self.assertEqual(self.inventory.calls, [
+            ("POST", base + "/devices/status/accepted", [{"id": "d0", "revision": 1}]),
+            ("POST", base + "/devices/status/pending", [{"id": "d1", "revision": 9}]),
+            ("POST", base + "t/devices/status/accepted", [{"id": "d2", "revision": 2}])])
+        self.inventory.status = 500
+        done = self.deviceauth("propagate-inventory-statuses", "--tenant_id", "t", expect=7)
+        self.assertEqual(done.stdout, "0 devices told, 1 refused\n")
+        self.assertIn("answers 500", done.stderr)
+
+    def test_propagate_inventory_id_data(self):
+        self.fails_with_one_line(self.deviceauth("propagate-inventory-id-data", expect=7), "there is no database")
+        self.deviceauth("migrate")
+        self.import_devices({}, {"tenant_id": "t"})
+        self.deviceauth("propagate-inventory-id-data", "--tenant_id=t")
+        self.assertEqual(self.inventory.calls, [("PATCH", "/api/internal/v1/inventory/tenants/t/device/d1/attributes",
+                                                 [{"name": "mac", "value": "1", "scope": "identity"}])])
+        env = {"DEVICEAUTH_INVENTORY_ADDR": "http://127.0.0.1:1"}
+        self.assertIn("stopped", self.deviceauth("propagate-inventory-id-data", env=env, expect=7).stderr)
+
+    def test_maintenance_propagates_with_care(self):
+        self.deviceauth("migrate")
+        self.import_devices({}, {})
+        self.inventory.status = 412
+        done = self.deviceauth("maintenance", "propagate-inventory", "--timeout", "1m30s", "--rate-limit", "1000.5")
+        self.assertEqual(done.stdout,
+                         "0 devices told, 2 left alone as inventory knew something newer, 0 refused\n")
+        self.inventory.status = 400
+        self.deviceauth("maintenance", "propagate-inventory", expect=6)
+        for args in (("--timeout", "soon"), ("--timeout", "0s"), ("--timeout", "5"), ("--rate-limit", "0"),
+                     ("--rate-limit", "x")):
+            self.fails_with_one_line(self.deviceauth("maintenance", "propagate-inventory", *args, expect=1), args[0])
+        self.fails_with_one_line(self.deviceauth("maintenance", "everything", expect=1), "propagate-inventory")
+
+    def test_maintenance_removes_what_is_being_decommissioned(self):
+        self.fails_with_one_line(self.deviceauth("maintenance", "--decommissioning-cleanup", expect=6), "no database")
+        self.deviceauth("migrate")
+        self.import_devices({}, {"decommissioning": True}, {"decommissioning": True, "tenant_id": "t"})
+        title = "devices that are being decommissioned:\n"
+        for args, out in ((("--dry-run",), "d1\nd2\n"), (("--tenant", "t"), "d2\n"), ((), "d1\n"), ((), "")):
+            done = self.deviceauth("maintenance", "--decommissioning-cleanup", *args)
+            self.assertEqual(done.stdout, title + out)
+        listed = json.loads(self.mintd("device", "list", "--json", "--db", self.db).stdout)
+        self.assertEqual([d["id"] for d in listed], ["d0"])
+
+    def test_version_help_and_health(self):
+        self.assertEqual(self.deviceauth("--version").stdout, self.mintd("version").stdout)
+        self.assertEqual(list(json.loads(self.deviceauth("version", "--output", "json").stdout)), ["version"])
+        for command in ("server", "migrate", "propagate-inventory-statuses", "propagate-inventory-id-data",
+                        "maintenance", "version"):
+            self.assertIn(f"  {command} ", self.deviceauth("--help").stdout)
+            self.assertIn(f"Usage: deviceauth {command}", self.deviceauth(command, "--help").stdout)
+        self.assertIn("(default sqlite:/var/lib/deviceauth/deviceauth.db)", self.deviceauth("--help").stdout)
+        self.fails_with_one_line(self.deviceauth("health", env={"DEVICEAUTH_LISTEN": "127.0.0.1:1"}, expect=1),
+                                 "/api/internal/v1/devauth/health")
 
 
 class Roles(Case):

@@ -444,6 +444,11 @@ bool config_shares_keys(const struct config *config)
            *config->devices.server_priv_key_path == '\0';
 }
 
+const struct config_tokens *config_keys(const struct config *config, enum role service)
+{
+    return tokens_of(config, config_shares_keys(config) ? ROLE_USERADM : service);
+}
+
 /* The values were checked when they were set. */
 static enum key_alg rsa_algorithm(const struct config_tokens *tokens)
 {

@@ -139,6 +139,9 @@ void config_print(const struct config *config, FILE *out);
 /* Whether devices' tokens are signed with the keys of people's: nothing else is said of their keys. */
 bool config_shares_keys(const struct config *config);
 
+/* What is said of the keys and tokens of one of the services; of the keys of people's where devices share those. */
+const struct config_tokens *config_keys(const struct config *config, enum role service);
+
 /* The key ring of one of the services; that of people is what the program has but under the name deviceauth. */
 void config_keyring(const struct config *config, enum role service, struct keyring_config *out);
 

@@ -13,12 +13,15 @@ static enum cmd_exit run(struct cmd *cmd)
     config_print(config, stdout);
     fflush(stdout);
     AUTO(plan_list_free) struct plan_list *plans = NULL;
-    AUTO(keyring_free) struct keyring *ring = NULL;
+    AUTO(keyring_free) struct keyring *people = NULL;
+    AUTO(keyring_free) struct keyring *devices = NULL;
     AUTO(db_free) struct db *db = NULL;
     enum cmd_exit planned = open_plans(cmd, &plans);
     if (planned == CMD_OK)
         open_warn_of_plans(config, plans);
-    enum cmd_exit keys = open_ring(cmd, ROLE_USERADM, &ring);
+    enum cmd_exit keys = open_ring(cmd, ROLE_USERADM, &people);
+    enum cmd_exit device_keys = config_shares_keys(config) ? CMD_OK : open_ring(cmd, ROLE_DEVICEAUTH, &devices);
+    keys = keys != CMD_OK ? keys : device_keys;
     enum cmd_exit storage = open_db(cmd, OPEN_CURRENT, 1, &db);
     if (planned != CMD_OK)
         return planned;

@@ -59,10 +59,19 @@ static void print_json(const struct keyset *set)
     putchar('\n');
 }
 
+static enum cmd_exit open_own_ring(const struct cmd *cmd, struct keyring **ring)
+{
+    enum role service;
+    enum cmd_exit code = open_service(cmd, &service);
+    if (code != CMD_OK)
+        return code;
+    return open_ring(cmd, service, ring);
+}
+
 static enum cmd_exit run_list(struct cmd *cmd)
 {
     AUTO(keyring_free) struct keyring *ring = NULL;
-    enum cmd_exit code = open_ring(cmd, ROLE_USERADM, &ring);
+    enum cmd_exit code = open_own_ring(cmd, &ring);
     if (code != CMD_OK)
         return code;
     struct keyring_view view = keyring_acquire(ring);
@@ -91,7 +100,7 @@ static enum cmd_exit check(const struct cmd *cmd, const struct keyset *set)
 static enum cmd_exit run_check(struct cmd *cmd)
 {
     AUTO(keyring_free) struct keyring *ring = NULL;
-    enum cmd_exit code = open_ring(cmd, ROLE_USERADM, &ring);
+    enum cmd_exit code = open_own_ring(cmd, &ring);
     if (code != CMD_OK)
         return code;
     struct keyring_view view = keyring_acquire(ring);
@@ -102,6 +111,12 @@ static enum cmd_exit run_check(struct cmd *cmd)
 
 static const struct cmd_option list_options[] = {
     {"json", NULL, "as JSON", NULL, false, false},
+    OPEN_SERVICE_OPTION,
+    {0},
+};
+
+static const struct cmd_option check_options[] = {
+    OPEN_SERVICE_OPTION,
     {0},
 };
 
@@ -109,8 +124,9 @@ const struct command keys_list_command = {
     .name = "keys list",
     .summary = "Show each key file, its id, and what it is used for.",
     .details = "States: signing, verifying, fallback, held (the file turned bad, its last good key stays), refused. "
-               "Needs no database.",
-    .examples = "$0 keys list\n$0 keys list --json | jq -r '.[] | select(.state == \"refused\")'",
+               "Needs no database. Devices have the keys of people unless the section deviceauth names others.",
+    .examples = "$0 keys list\n$0 keys list --service deviceauth\n$0 keys list --json | jq -r '.[] | select(.state == "
+                "\"refused\")'",
     .options = list_options,
     .run = run_list,
 };
@@ -119,5 +135,6 @@ const struct command keys_check_command = {
     .name = "keys check",
     .summary = "Check that every key file can be used; exit code 4 when one cannot.",
     .examples = "$0 keys check && systemctl reload mintd",
+    .options = check_options,
     .run = run_check,
 };

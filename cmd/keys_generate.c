@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "cmd/cmd.h"
+#include "cmd/open.h"
 #include "keystore/key.h"
 #include "keystore/keyname.h"
 #include "lib/auto.h"
@@ -23,6 +24,7 @@ enum { TRIES = 1000 };
 
 /* Where a new key goes. */
 struct place {
+    const struct config_tokens *keys; /* what is said of them */
     char *path;
     int fd;
     struct match *pattern;
@@ -58,13 +60,11 @@ static enum cmd_exit open_dir(const struct cmd *cmd, struct place *place)
 static enum cmd_exit compile(const struct cmd *cmd, struct place *place)
 {
     char why[128] = "";
-    const struct config *config = cmd->config;
-    enum err e = match_new(config->people.server_priv_key_filename_pattern, !config->people.pattern_compat, why,
-                           sizeof why, &place->pattern);
+    const char *pattern = place->keys->server_priv_key_filename_pattern;
+    enum err e = match_new(pattern, !place->keys->pattern_compat, why, sizeof why, &place->pattern);
     if (e == ERR_OK)
         return CMD_OK;
-    return cmd_fail(cmd, CMD_USAGE, "%s: %s%s%s", config->people.server_priv_key_filename_pattern, err_text(e),
-                    *why != '\0' ? ": " : "", why);
+    return cmd_fail(cmd, CMD_USAGE, "%s: %s%s%s", pattern, err_text(e), *why != '\0' ? ": " : "", why);
 }
 
 static enum cmd_exit scan(const struct cmd *cmd, struct place *place)
@@ -176,10 +176,11 @@ static enum cmd_exit generate_once(const struct cmd *cmd, struct place *place, c
     int64_t kid = place->wanted > 0 ? place->wanted : place->highest + 1;
     if (kid > KEY_KID_MAX)
         return cmd_fail(cmd, CMD_KEYS, "there is no key id after %" PRId64 "; choose one with --kid", place->highest);
-    AUTO(mem_free) char *name = name_for(place, cmd->config->people.server_priv_key_filename_pattern, kid);
+    const char *pattern = place->keys->server_priv_key_filename_pattern;
+    AUTO(mem_free) char *name = name_for(place, pattern, kid);
     if (name == NULL)
         return cmd_fail(cmd, CMD_USAGE, "no file name can be made from the pattern %s; choose one with --out FILE",
-                        cmd->config->people.server_priv_key_filename_pattern);
+                        pattern);
     *e = write_new(place->fd, name, pem);
     if (*e == ERR_OK)
         printf("%s/%s kid %" PRId64 "\n", place->path, name, kid);
@@ -190,15 +191,20 @@ static enum cmd_exit generate_once(const struct cmd *cmd, struct place *place, c
 
 static enum cmd_exit generate(const struct cmd *cmd, const char *pem, int64_t kid)
 {
-    const struct config *config = cmd->config;
-    bool has_dir = *config->people.key_directory != '\0';
+    enum role service;
+    enum cmd_exit code = open_service(cmd, &service);
+    if (code != CMD_OK)
+        return code;
+    const struct config_tokens *keys = config_keys(cmd->config, service);
+    bool has_dir = *keys->key_directory != '\0';
     AUTO(place_release)
     struct place place = {
-        .path = has_dir ? mem_strdup(config->people.key_directory) : keyname_dir(config->people.server_priv_key_path),
+        .keys = keys,
+        .path = has_dir ? mem_strdup(keys->key_directory) : keyname_dir(keys->server_priv_key_path),
         .fd = -1,
         .wanted = kid,
     };
-    enum cmd_exit code = compile(cmd, &place);
+    code = compile(cmd, &place);
     if (code == CMD_OK)
         code = open_dir(cmd, &place);
     enum err e = ERR_KEY_EXISTS;
@@ -254,6 +260,7 @@ static const struct cmd_option options[] = {
     {"type", "TYPE", "rsa2048, rsa3072, rsa4096, es256, es384, es512 or ed25519", NULL, true, false},
     {"kid", "N", "the key id; without it the one after the highest", NULL, false, false},
     {"out", "FILE", "write this file instead of one in the key directory", NULL, false, false},
+    OPEN_SERVICE_OPTION,
     {0},
 };
 

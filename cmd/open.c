@@ -50,10 +50,22 @@ enum cmd_exit open_migrate(const struct cmd *cmd, struct db *db, int *steps)
     return e == ERR_OK ? CMD_OK : storage_failed(cmd, e);
 }
 
+enum cmd_exit open_service(const struct cmd *cmd, enum role *out)
+{
+    const char *name = cmd_value(cmd, "service");
+    *out = cmd->program->role == ROLE_DEVICEAUTH ? ROLE_DEVICEAUTH : ROLE_USERADM;
+    if (name == NULL)
+        return CMD_OK;
+    *out = strcmp(name, "deviceauth") == 0 ? ROLE_DEVICEAUTH : ROLE_USERADM;
+    if (*out == ROLE_USERADM && strcmp(name, "useradm") != 0)
+        return cmd_fail(cmd, CMD_USAGE, "--service is %.20s, must be useradm or deviceauth", name);
+    return CMD_OK;
+}
+
 enum cmd_exit open_ring(const struct cmd *cmd, enum role service, struct keyring **out)
 {
     struct keyring_config config;
-    config_keyring(cmd->config, service, &config);
+    config_keyring(cmd->config, config_shares_keys(cmd->config) ? ROLE_USERADM : service, &config);
     return keyring_open(&config, out) == ERR_OK ? CMD_OK : CMD_KEYS;
 }
 

@@ -27,7 +27,19 @@ enum cmd_exit open_db(const struct cmd *cmd, enum open_mode mode, size_t connect
 /* Bring the schema up to date; steps (may be NULL) receives how many were run. CMD_DATABASE, CMD_SCHEMA: as above */
 enum cmd_exit open_migrate(const struct cmd *cmd, struct db *db, int *steps);
 
-/* The key ring of people's tokens (ROLE_USERADM) or of devices'. CMD_KEYS: the key ring has logged why. */
+/* Whose keys and tokens a command is about: --service says it, or the program's name. CMD_USAGE: cmd_fail() */
+enum cmd_exit open_service(const struct cmd *cmd, enum role *out);
+
+/* An option for that. */
+#define OPEN_SERVICE_OPTION                                                                                            \
+    {                                                                                                                  \
+        "service", "NAME", "useradm or deviceauth: whose keys (default useradm)", NULL, false, false                   \
+    }
+
+/*
+ * The key ring of people's tokens (ROLE_USERADM) or of devices', which is the same where they share their keys.
+ * CMD_KEYS: the key ring has logged why.
+ */
 enum cmd_exit open_ring(const struct cmd *cmd, enum role service, struct keyring **out);
 
 /* The plans of the plan file, or the built-in one when there is no such file. CMD_USAGE: it is broken, cmd_fail() */

@@ -92,18 +92,26 @@ static bool check_signature(struct keyring *ring, const char *token)
 }
 
 /* Why the claims of a token with a good signature are refused. */
-static const char *fault(const struct config *config, const json_t *claims)
+static const char *fault(const struct issuer_config *rules, const json_t *claims)
 {
     int64_t now = clock_s();
     const json_t *exp = json_object_get(claims, "exp");
     const json_t *nbf = json_object_get(claims, "nbf");
     const json_t *iat = json_object_get(claims, "iat");
-    if (json_is_integer(exp) && json_integer_value(exp) <= now - config->people.jwt_leeway)
+    if (json_is_integer(exp) && json_integer_value(exp) <= now - rules->leeway_s)
         return "expired";
-    if ((json_is_integer(nbf) && json_integer_value(nbf) > now + config->people.jwt_leeway) ||
-        (json_is_integer(iat) && json_integer_value(iat) > now + config->people.jwt_leeway))
+    if ((json_is_integer(nbf) && json_integer_value(nbf) > now + rules->leeway_s) ||
+        (json_is_integer(iat) && json_integer_value(iat) > now + rules->leeway_s))
         return "not valid yet";
+    if (rules->kind == ISSUER_DEVICES)
+        return "refused: not those of a device's token, or iss is not accepted";
     return "refused: not those of a person's token, or iss is not accepted";
+}
+
+/* Whose it says to be; the routes of people do not believe a device's token, nor the other way around. */
+static enum role service_of(const json_t *claims)
+{
+    return json_is_true(json_object_get(claims, "mender.device")) ? ROLE_DEVICEAUTH : ROLE_USERADM;
 }
 
 /* Anything but a clear no counts as alive: a database is not needed to look at a token. */
@@ -113,7 +121,9 @@ static bool check_alive(struct issuer *issuer, const struct issuer_token *token)
     if (e == ERR_OK)
         printf("alive      yes\n");
     else if (e == ERR_UNAUTHORIZED)
-        printf("alive      no: revoked, logged out, or the user is gone\n");
+        printf("alive      no: %s\n", issuer_config(issuer)->kind == ISSUER_DEVICES
+                                          ? "revoked, or the device is gone or not accepted"
+                                          : "revoked, logged out, or the user is gone");
     else
         printf("alive      not known: %s\n", err_text(e));
     return e != ERR_UNAUTHORIZED;
@@ -126,13 +136,13 @@ static bool check_token(const struct cmd *cmd, struct keyring *ring, const char 
     AUTO(db_free) struct db *db = NULL;
     bool has_db = open_db(cmd, OPEN_CURRENT, 1, &db) == CMD_OK;
     struct issuer_config rules;
-    config_issuer(cmd->config, ROLE_USERADM, &rules);
+    config_issuer(cmd->config, service_of(claims), &rules);
     rules.last_used_every_s = 0; /* a look is no use */
     rules.cache_entries = 0;
     AUTO(issuer_free) struct issuer *issuer = issuer_new(&rules, db, ring);
     struct issuer_token checked;
     bool is_good = issuer_check(issuer, token, strlen(token), &checked) == ERR_OK;
-    printf("claims     %s\n", is_good ? "good" : fault(cmd->config, claims));
+    printf("claims     %s\n", is_good ? "good" : fault(&rules, claims));
     if (!is_good)
         return false;
     if (!has_db)
@@ -150,7 +160,7 @@ static enum cmd_exit run(struct cmd *cmd)
     print_members("header", header);
     print_members("claims", claims);
     AUTO(keyring_free) struct keyring *ring = NULL;
-    if (open_ring(cmd, ROLE_USERADM, &ring) != CMD_OK) {
+    if (open_ring(cmd, service_of(claims), &ring) != CMD_OK) {
         printf("signature  not checked: no keys\n");
         return CMD_USAGE;
     }
@@ -163,9 +173,12 @@ const struct command token_inspect_command = {
     .args_min = 1,
     .args_max = 1,
     .summary = "Show what a token says and whether it is good; exit code 1 when it is not.",
-    .details = "Uses the configured keys, and the database when it is there; needs no server. \"-\" reads the token "
-               "from stdin, which keeps it\n"
-               "out of the process list and the shell's history.",
+    .details =
+        "A person's or a device's: each with the keys and rules of its own. Uses the configured keys, and the "
+        "database when it\n"
+        "is there; needs no server. \"-\" reads the token from stdin, which keeps it out of the process list and "
+        "the shell's\n"
+        "history.",
     .examples = "$0 token inspect - <token\n$0 token inspect eyJhbGciOi...",
     .run = run,
 };

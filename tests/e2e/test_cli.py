@@ -502,6 +502,51 @@ class Token(Case):
         self.assertNotIn("\x9b", shown)
 
 
+class DeviceKeys(Case):
+    """Commands about keys and tokens of devices, which may have keys of their own."""
+
+    def setUp(self):
+        super().setUp()
+        self.prepare()
+
+    def request_token(self, server, expect=0):
+        return self.mintd("device", "request", "--server", "http://" + server.public, "--key", self.path("board.pem"),
+                          "--id", "mac=02:00:5e:10:00:01", expect=expect).stdout.strip()
+
+    def test_keys_of_devices_are_made_listed_and_checked(self):
+        self.env["DEVICEAUTH_KEY_DIRECTORY"] = self.path("device keys")
+        service = ("--service", "deviceauth")
+        self.assertIn("cannot be read", self.mintd("keys", "check", *service, expect=4).stderr)
+        self.assertIn("cannot be read", self.mintd("config", "check", expect=4).stderr)
+        done = self.mintd("keys", "generate", "--type", "ed25519", "--kid", "9", *service)
+        self.assertEqual(done.stdout, self.path("device keys", "private.id.9.pem") + " kid 9\n")
+        listed = lambda *args: [row["kid"] for row in json.loads(self.mintd("keys", "list", "--json", *args).stdout)]
+        self.assertEqual((listed(*service), listed(), listed("--service", "useradm")), ([9], [1], [1]))
+        self.assertIn("kid 9 signs with EdDSA", self.mintd("keys", "check", *service).stdout)
+        self.mintd("config", "check")
+        self.fails_with_one_line(self.mintd("keys", "list", "--service", "devauth", expect=1), "useradm or deviceauth")
+
+    def test_keys_are_those_of_people_when_nothing_else_is_said(self):
+        self.assertEqual(self.mintd("keys", "list", "--service", "deviceauth").stdout, self.mintd("keys", "list").stdout)
+        self.assertIn("kid 2\n", self.mintd("keys", "generate", "--type", "es256", "--service", "deviceauth").stdout)
+
+    def test_a_device_token_is_inspected(self):
+        self.env["DEVICEAUTH_KEY_DIRECTORY"] = self.path("device keys")
+        self.mintd("keys", "generate", "--type", "ed25519", "--kid", "9", "--service", "deviceauth")
+        server = self.serve()
+        self.request_token(server, expect=10)
+        self.mintd("device", "accept", "mac=02:00:5e:10:00:01")
+        token = self.request_token(server)
+        shown = self.mintd("token", "inspect", token).stdout
+        for part in ("signature  good: kid 9, EdDSA", "claims     good", "alive      yes", '"mender.device"  true'):
+            self.assertIn(part, shown)
+        self.mintd("device", "reject", "mac=02:00:5e:10:00:01")
+        shown = self.mintd("token", "inspect", "-", stdin=token, expect=1).stdout
+        self.assertIn("alive      no: revoked, or the device is gone or not accepted", shown)
+        strict = {"DEVICEAUTH_ACCEPTED_ISSUERS": "other"}
+        self.assertIn("not those of a device's", self.mintd("token", "inspect", token, env=strict, expect=1).stdout)
+
+
 @both_engines
 class Unlock(Case):
     """`user unlock` beside two servers that lock after three failures."""

@@ -38,7 +38,7 @@ enum surface {
 
 struct route {
     const char *method;
-    const char *path; /* "{name}" stands for one segment, the call's next param; "{tid}" and "{did}" for an empty one too */
+    const char *path; /* "{name}" is one segment, the call's next param; "{tid}" and "{did}" may be empty */
     enum family family;
     enum surface surface;
     enum access access;

@@ -9,7 +9,7 @@
 
 /* The table device_check_ins of migrations/0005_devices.sql. Storage errors pass through. */
 
-/* The device was seen; the latest time counts. told_ms receives when inventory was told. ERR_NOT_FOUND: no such device */
+/* The device was seen; the latest time counts. told_ms receives when inventory was told. ERR_NOT_FOUND: no device */
 enum err checkin_db_save(struct db *tx, const char *device_id, int64_t seen_ms, int64_t *told_ms);
 
 /* Inventory is told; the caller frees *tenant. ERR_NOT_FOUND */

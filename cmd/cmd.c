@@ -218,7 +218,7 @@ static void set_up_log(const struct cmd *cmd)
     log_setup(level, strcmp(cmd->config->log_format, "json") == 0 ? LOG_JSON : LOG_TEXT);
 }
 
-/* What is wrong with the configuration is said before it is known, and collectors of JSON should find JSON there too. */
+/* What is wrong with the configuration is said before it is known, and collectors of JSON should find JSON there. */
 static void set_up_first_log(const struct cmd *cmd)
 {
     const char *format = cmd_value(cmd, "log-format");

@@ -13,8 +13,8 @@
     } while (0)
 
 /*
- * Release a variable at the end of its scope: AUTO(user_free) struct user *user = NULL. To clang one that is for nothing
- * but this would be unused.
+ * Release a variable at the end of its scope: AUTO(user_free) struct user *user = NULL. To clang one that is for
+ * nothing but this would be unused.
  */
 #define AUTO(release) __attribute__((cleanup(release), unused))
 

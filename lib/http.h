@@ -10,8 +10,8 @@
 
 /*
  * Calls to other services: one request, one reply, bounded in time and size. Plain HTTP or HTTPS; redirects are replies
- * like any other, proxies of the environment are not used, and nothing but a status, a type and a body comes back. Blocks, so
- * it is for worker threads and commands. Any number of threads may call at the same time.
+ * like any other, proxies of the environment are not used, and nothing but a status, a type and a body comes back.
+ * Blocks, so it is for worker threads and commands. Any number of threads may call at the same time.
  */
 struct http_request {
     const char *method;         /* "GET" */

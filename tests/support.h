@@ -46,7 +46,10 @@ char *support_data(const char *name, size_t *len);
 void support_log_capture(void);
 char *support_log(void);
 
-/* n; under valgrind few (of what counts down, such as a step, more): for loops in which more of the same finds nothing new there. */
+/*
+ * n; under valgrind few (of what counts down, such as a step, more): for loops in which more of the same finds nothing
+ * new there.
+ */
 int support_times(int n, int few);
 
 /*

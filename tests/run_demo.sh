@@ -47,6 +47,8 @@ Try it in another terminal, here in $(pwd):
        -H 'X-Forwarded-Uri: /api/management/v1/inventory/devices' $(url "$internal")/api/internal/v1/useradm/auth/verify
   $mintd token inspect "\$token" --config run/mintd.yaml
   $mintd keys generate --type ed25519 --config run/mintd.yaml    # the next login is signed with it
+  $mintd device request --server $(url "$listen") --key run/board.pem --id mac=02:00:5e:10:00:01    # a device; let it in:
+  $mintd device accept mac=02:00:5e:10:00:01 --config run/mintd.yaml
 
 EOT
 exec "$mintd" server --config run/mintd.yaml --listen "$listen" --internal-listen "$internal"

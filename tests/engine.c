@@ -38,7 +38,7 @@ struct visit {
     int fd;
 };
 
-static const char *const answers[] = {
+static const char *const answers[ENGINE_CUSTOM + 1] = {
     [ENGINE_WELL] = ("HTTP/1.1 201 Created\r\nContent-Type: application/json; charset=utf-8\r\n"
                      "Content-Length: 11\r\nConnection: close\r\n\r\n{\"id\":\"w1\"}"),
     [ENGINE_EMPTY] = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",

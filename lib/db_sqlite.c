@@ -43,7 +43,7 @@ static const struct {
     {"PRAGMA synchronous", "2"},
     {"PRAGMA foreign_keys = ON", NULL},
     {"PRAGMA foreign_keys", "1"},
-    {"PRAGMA cache_size = -16384", NULL},
+    {"PRAGMA cache_size = -2048", NULL}, /* KiB, of each of dozens of connections; behind it is the system's cache */
     {"PRAGMA wal_autocheckpoint = 4000", NULL},
 };
 

@@ -58,6 +58,17 @@ static bool describe_ring(json_t *json, const char *name, struct keyring *ring)
     return keyset_is_clean(view.set);
 }
 
+/* The services that devices need, where there are any. */
+static bool describe_peers(json_t *json, const struct service *service)
+{
+    char why[PEERS_WHY_SIZE];
+    if (service->fleet == NULL || service->peers == NULL || !peers_has_any(service->peers))
+        return true;
+    bool is_well = peers_check(service->peers, why) == ERR_OK;
+    json_object_set_new(json, "peers", json_string(is_well ? "ok" : why));
+    return is_well;
+}
+
 /* Degraded: it serves, but an operator should look. */
 static enum err show_detail(struct call *c, bool is_db_there)
 {
@@ -68,6 +79,7 @@ static enum err show_detail(struct call *c, bool is_db_there)
     struct keyring *devices = device_ring(c->service);
     if (devices != NULL)
         is_clean = describe_ring(json, "device_keys", devices) && is_clean;
+    is_clean = describe_peers(json, c->service) && is_clean;
     const char *state = !is_db_there ? "unavailable" : is_clean ? "ok" : "degraded";
     json_object_set_new(json, "status", json_string(state));
     return call_json(c, is_db_there ? 200 : 503, json);
@@ -111,14 +123,28 @@ enum err health_metrics(struct call *c)
     return call_text(c, 200, "text/plain; version=0.0.4; charset=utf-8", &text);
 }
 
+/* The keys of everything that is served, and the tag of that; the caller frees *text. */
+static void write_jwks(const struct service *service, char **text, char etag[JWKS_ETAG_SIZE])
+{
+    AUTO(keyring_release) struct keyring_view view = keyring_acquire(main_ring(service));
+    struct keyring *other = device_ring(service);
+    if (other == NULL) {
+        snprintf(etag, JWKS_ETAG_SIZE, "%s", keyset_etag(view.set));
+        *text = mem_strdup(keyset_jwks(view.set));
+        return;
+    }
+    AUTO(keyring_release) struct keyring_view devices = keyring_acquire(other);
+    keyset_jwks_both(view.set, devices.set, text, etag);
+}
+
 enum err health_jwks(struct call *c)
 {
-    AUTO(keyring_release) struct keyring_view view = keyring_acquire(main_ring(c->service));
-    const char *etag = keyset_etag(view.set);
+    AUTO(mem_free) char *text = NULL;
+    char etag[JWKS_ETAG_SIZE];
+    write_jwks(c->service, &text, etag);
     call_header(c, "ETag", etag);
     call_header(c, "Cache-Control", JWKS_CACHE_CONTROL);
     if (is_known_to_client(c->header[CALL_IF_NONE_MATCH], etag))
         return call_empty(c, 304);
-    char *text = mem_strdup(keyset_jwks(view.set));
     return call_text(c, 200, "application/json", &text);
 }

@@ -10,6 +10,7 @@
 #include "lib/db.h"
 
 struct checkin;
+struct tenant_service;
 
 /* What the rules of devices work with: one for the process, read-only while it serves; everything is borrowed. */
 struct fleet {
@@ -19,6 +20,9 @@ struct fleet {
     struct checkin *checkin; /* NULL: nobody notes when devices are seen */
     struct claims_plan plan; /* what tokens say when no tenant service does */
     bool legacy_provision;   /* tell the engine when a device is accepted again (legacy_provision_device) */
+
+    struct tenant_service *tenants; /* NULL: there is one tenant */
+    bool have_addons;               /* refuse devices what their tenant has no add-on for */
 };
 
 #endif

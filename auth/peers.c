@@ -11,10 +11,15 @@
 
 enum { REPLY_MAX = 64 * 1024 };
 
+static bool is_set(const char *addr)
+{
+    return addr != NULL && *addr != '\0';
+}
+
 /* One peer, until then on the clock that never steps. */
 static enum err check(const char *name, const char *addr, const char *path, int64_t until_ns, char why[PEERS_WHY_SIZE])
 {
-    if (addr == NULL || *addr == '\0')
+    if (!is_set(addr))
         return ERR_OK;
     AUTO(mem_free) char *url = peers_url(addr, path);
     int64_t left_ms = (until_ns - clock_mono_ns()) / 1000000;
@@ -33,6 +38,11 @@ static enum err check(const char *name, const char *addr, const char *path, int6
     return ERR_UNAVAILABLE;
 }
 
+bool peers_has_any(const struct peers *peers)
+{
+    return is_set(peers->inventory_addr) || is_set(peers->orchestrator_addr) || is_set(peers->tenantadm_addr);
+}
+
 enum err peers_check(const struct peers *peers, char why[PEERS_WHY_SIZE])
 {
     const int64_t until_ns = clock_mono_ns() + INT64_C(1000000) * PEERS_HEALTH_MS;
@@ -47,4 +57,12 @@ char *peers_url(const char *addr, const char *path)
     while (len > 0 && addr[len - 1] == '/')
         len--;
     return mem_printf("%s%.*s%s", strstr(addr, "://") != NULL ? "" : "http://", (int)len, addr, path);
+}
+
+bool peers_is_header(const char *text, size_t max)
+{
+    size_t len = 0;
+    while (text[len] >= ' ' && text[len] <= '~')
+        len++;
+    return text[len] == '\0' && len <= max;
 }

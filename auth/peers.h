@@ -2,6 +2,7 @@
 #ifndef AUTH_PEERS_H
 #define AUTH_PEERS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "lib/err.h"
@@ -12,6 +13,8 @@ struct peers {
     const char *orchestrator_addr;
     const char *tenantadm_addr;
 };
+
+bool peers_has_any(const struct peers *peers);
 
 #define PEERS_WHY_SIZE 512
 
@@ -29,5 +32,8 @@ enum err peers_check(const struct peers *peers, char why[PEERS_WHY_SIZE]);
  * (contract/deviceauth 6).
  */
 char *peers_url(const char *addr, const char *path);
+
+/* Whether text is fit for the value of a header: printable ASCII, no longer than max. */
+bool peers_is_header(const char *text, size_t max);
 
 #endif

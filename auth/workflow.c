@@ -13,25 +13,22 @@
 #include "lib/log.h"
 #include "lib/mem.h"
 
-enum { REPLY_MAX = 64 * 1024, HEADER_MAX = 256 };
+enum { REPLY_MAX = 64 * 1024, REQUEST_ID_MAX = 200 };
 
-/* X-MEN-RequestID as the body says it; empty when that is no text for a header. */
-static void write_request_id(const char *body, char out[HEADER_MAX])
+/* X-MEN-RequestID as the body says it; NULL when that is no text for a header. The caller frees it. */
+static char *request_id_header(const char *body)
 {
     char why[JSON_SCAN_WHY_SIZE];
     struct json_span rest;
     struct json_span name;
     struct json_span value;
-    *out = '\0';
     if (json_scan_check(body, strlen(body), why, &rest) != ERR_OK || !json_scan_member(&rest, &name, &value) ||
         !json_scan_is_field(name, "request_id") || json_scan_kind(value) != JSON_SCAN_STRING)
-        return;
+        return NULL;
     size_t len = 0;
     AUTO(mem_free) char *id = json_scan_string(value, &len);
-    for (size_t i = 0; i < len; i++)
-        if (id[i] < ' ' || id[i] > '~')
-            return;
-    snprintf(out, HEADER_MAX, "X-MEN-RequestID: %.200s", id);
+    bool fits = len > 0 && strlen(id) == len && peers_is_header(id, REQUEST_ID_MAX);
+    return fits ? mem_printf("X-MEN-RequestID: %s", id) : NULL;
 }
 
 /* A text comes from something before the engine, not from the engine. */
@@ -81,10 +78,8 @@ void workflow_release(struct workflow_engine *engine)
 enum workflow_outcome workflow_call(const struct workflow_engine *engine, const char *workflow, const char *body,
                                     char why[HTTP_WHY_SIZE])
 {
-    char request_id[HEADER_MAX];
-    write_request_id(body, request_id);
-    const char *const headers[] = {"Content-Type: application/json", "Accept: application/json",
-                                   *request_id != '\0' ? request_id : NULL, NULL};
+    AUTO(mem_free) char *request_id = request_id_header(body);
+    const char *const headers[] = {"Content-Type: application/json", "Accept: application/json", request_id, NULL};
     AUTO(mem_free) char *url = mem_printf("%s%s", engine->base, workflow);
     const struct http_request request = {
         .method = "POST",

@@ -165,7 +165,7 @@ const struct config_key config_table[] = {
     {DEVICEAUTH(tenantadm_addr),                   CONFIG_TEXT,   0,            0, "",
      .help = "the service that knows tenants by their tokens; empty: there is one tenant only"},
     {DEVICEAUTH(default_tenant_token),             CONFIG_TEXT,   0,            0, "",
-     .help = "the token of devices that send none"},
+     .help = "the tenant token of devices that send none, or one that is refused"},
     {DEVICEAUTH(have_addons),                      CONFIG_BOOL,   0,            0, "false",
      .help = "refuse devices what their tenant has no add-on for"},
     {DEVICEAUTH(legacy_provision_device),          CONFIG_BOOL,   0,            0, "false",

@@ -7,7 +7,7 @@
 #include "cmd/config.h"
 #include "lib/err.h"
 
-/* What runs beside a server of devices: calls of the workflow engine and the writing of check-ins. */
+/* What runs beside a server of devices: calls of the workflow engine, the writing of check-ins, who knows tenants. */
 
 /* Start what the configuration asks for, and let the fleet know it. */
 enum err neighbours_start(const struct config *config, struct fleet *fleet);

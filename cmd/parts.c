@@ -97,6 +97,7 @@ static void make_fleet(const struct config *config, struct parts *parts)
         .tokens = parts->devices,
         .plan = {.plan = plan_name, .addons = parts->addons},
         .legacy_provision = config->legacy_provision_device,
+        .have_addons = config->have_addons,
     };
 }
 

@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "keystore/jwks.h"
 #include "lib/auto.h"
 #include "lib/mem.h"
 
@@ -179,4 +178,23 @@ const char *keyset_jwks(const struct keyset *set)
 const char *keyset_etag(const struct keyset *set)
 {
     return set->etag;
+}
+
+static bool has_key(const struct keyset *set, const struct key *key)
+{
+    const struct key *twin = keyset_find(set, key_kid(key));
+    return twin != NULL && strcmp(key_thumbprint(twin), key_thumbprint(key)) == 0;
+}
+
+void keyset_jwks_both(const struct keyset *set, const struct keyset *other, char **json, char etag[JWKS_ETAG_SIZE])
+{
+    size_t n = 0;
+    const struct key **keys = mem_calloc(set->keys_count + other->keys_count, sizeof(struct key *));
+    for (size_t i = 0; i < set->keys_count; i++)
+        keys[n++] = set->by_kid[i];
+    for (size_t i = 0; i < other->keys_count; i++)
+        if (!has_key(set, other->by_kid[i]))
+            keys[n++] = other->by_kid[i];
+    jwks_write(keys, n, json, etag);
+    free(keys);
 }

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "keystore/jwks.h"
 #include "keystore/key.h"
 #include "lib/err.h"
 
@@ -52,5 +53,11 @@ bool keyset_is_clean(const struct keyset *set);
  */
 const char *keyset_jwks(const struct keyset *set);
 const char *keyset_etag(const struct keyset *set);
+
+/*
+ * The public keys of two rings as one JWK Set, the first one's before the other's, and a key that both have only once;
+ * and its entity tag. Two keys of the same kid are told apart by their type or by trying. The caller frees *json.
+ */
+void keyset_jwks_both(const struct keyset *set, const struct keyset *other, char **json, char etag[JWKS_ETAG_SIZE]);
 
 #endif

@@ -76,6 +76,10 @@
     X(DEVICE_TRANSITION, 400, "dev auth: bad request")                                                                 \
     X(DEVICE_LIMIT, 422, "maximum number of accepted devices reached")                                                 \
     X(WORKFLOW, 500, "the workflow engine did not take a call; it stays queued")                                       \
+    /* tenants and their add-ons: contract/deviceauth 2.8, 3.3 */                                                      \
+    X(TENANT, 401, "tenant token missing") /* or what the tenant service says */                                       \
+    X(TENANT_SERVICE, 500, "the tenant service does not answer as it should")                                          \
+    X(ADDON, 403, "operation requires addon") /* the text names it */                                                  \
     /* storage */                                                                                                      \
     X(DB, 500, "database error")                                                                                       \
     X(DB_UNREACHABLE, 503, "service unavailable")                                                                      \

@@ -1045,7 +1045,7 @@ class Deviceauth(Case):
         path = self.write("devices.json", "".join(json.dumps(d) + "\n" for d in documents))
         self.mintd("import", "deviceauth", path, "--db", self.db)
 
-    def test_migrate(self):
+    def test_migrate_of_devices_ends_with_5(self):
         self.deviceauth("migrate", "--tenant", "any", env={"DEVICEAUTH_SERVER_PRIV_KEY_PATH": "/nonexistent"})
         self.deviceauth("migrate", expect=5, env={"DEVICEAUTH_DB": "sqlite:/nonexistent/x.db"})
 
@@ -1056,7 +1056,7 @@ class Deviceauth(Case):
         self.import_devices({"tenant_id": "b"}, {"tenant_id": "a"}, {"tenant_id": "b"})
         self.assertEqual(self.deviceauth("migrate", "--list-tenants").stdout, "a\nb\n")
 
-    def test_exit_codes_of_server(self):
+    def test_exit_codes_of_the_device_server(self):
         self.fails_with_one_line(self.deviceauth("server", expect=2), "there is no database")
         self.write(os.path.basename(self.db), "")
         self.fails_with_one_line(self.deviceauth("server", expect=3), "run migrate, or start with --automigrate")
@@ -1064,6 +1064,7 @@ class Deviceauth(Case):
         done = self.deviceauth(expect=4, env={"DEVICEAUTH_SERVER_PRIV_KEY_PATH": "/nonexistent"})
         self.fails_with_one_line(done, "/nonexistent")
         self.deviceauth("--config", "/nonexistent.yaml", "server", expect=1)
+        self.fails_with_one_line(self.deviceauth("check-device-limits", expect=1), "there is no command")
         for env in ({"DEVICEAUTH_JWT_EXP_TIMEOUT": "x"}, {"DEVICEAUTH_RATE_LIMITS_AUTH_ENABLE": "maybe"}):
             self.fails_with_one_line(self.deviceauth("server", env=env, expect=1), next(iter(env)))
 

@@ -11,7 +11,8 @@
 
 /*
  * Tokens whose signatures were good, by the digest of their exact bytes: the issuer's memory. Bounded in number and in
- * memory; what is full gives up entries that were not asked for lately. Any thread may call. A NULL cache remembers nothing.
+ * memory; what is full gives up entries that were not asked for lately. Any thread may call. A NULL cache remembers
+ * nothing.
  */
 struct cache;
 

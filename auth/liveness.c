@@ -147,7 +147,7 @@ static enum err look(struct liveness *liveness, struct feed **feed)
     return ERR_OK;
 }
 
-/* Said once when the log cannot be read and once when it can be again; that it can from the start goes without saying. */
+/* Said when the log cannot be read, and when it can be again; that it can from the start goes without saying. */
 static void note(struct liveness *liveness, bool is_up, bool is_first)
 {
     if (is_up != liveness->is_up)

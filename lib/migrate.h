@@ -6,8 +6,8 @@
 #include "lib/err.h"
 
 /*
- * One step of the schema: migrations/NNNN_name.sql, compiled in. A step that was released never changes. One text is for
- * both engines; a step that cannot be said in one (triggers) has a text for each, NNNN_name.ENGINE.sql.
+ * One step of the schema: migrations/NNNN_name.sql, compiled in. A step that was released never changes. One text is
+ * for both engines; a step that cannot be said in one (triggers) has a text for each, NNNN_name.ENGINE.sql.
  */
 struct migration {
     const char *name; /* "0001_users" */

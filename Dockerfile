@@ -23,7 +23,7 @@ RUN apt-get update && apt-get install -y --no-install-recommends \
     rm -rf /var/lib/apt/lists/*
 RUN groupadd --gid 10001 mintd && \
     useradd --uid 10001 --gid mintd --home-dir /var/lib/mintd --no-create-home --shell /usr/sbin/nologin mintd && \
-    install -d -o mintd -g mintd -m 700 /var/lib/mintd /var/lib/mintd/keys
+    install -d -o mintd -g mintd -m 700 /var/lib/mintd /var/lib/mintd/keys /var/lib/mintd/device-keys
 COPY --from=build /out/ /
 ENV MINTD_DB=sqlite:/var/lib/mintd/mintd.db \
     USERADM_KEY_DIRECTORY=/var/lib/mintd/keys

@@ -174,7 +174,7 @@ class TheServices(InTheImage):
     def setUp(self):
         super().setUp()
         self.services = compose()["services"]
-        self.keys = self.state()
+        self.volumes = {name: self.state() for name in ("keys", "device-keys")}
         self.make_database()
         self.make_secrets()
 
@@ -210,14 +210,15 @@ class TheServices(InTheImage):
         for _, target in secrets:
             with open(self.image.path(target), "a", encoding="ascii"):
                 pass
-        target = next(volume.split(":")[1] for volume in service["volumes"] if volume.startswith("keys:"))
+        volumes = [volume.split(":") for volume in service["volumes"]]
         return {"env": {**service["environment"], **env}, "is_read_only": service["read_only"],
-                "volumes": secrets + [(self.keys, target), (self.path("db"), "/run/db")]}
+                "volumes": secrets + [(self.volumes[name], target) for name, target in volumes] +
+                           [(self.path("db"), "/run/db")]}
 
     def argv(self, service):
         """An entrypoint in the compose file takes the place of the image's, and its command with it."""
         if "entrypoint" in service:
-            return service["entrypoint"] + service.get("command", [])
+            return service["entrypoint"] + [word.replace("$$", "$") for word in service.get("command", [])]
         return self.image.entrypoint + service.get("command", self.image.cmd)
 
     def start(self, name):
@@ -242,10 +243,15 @@ class TheServices(InTheImage):
     def test_the_setup_step_can_be_repeated(self):
         setup = self.services["setup"]
         self.image.run(self.argv(setup), **self.how(setup))
-        keys = sorted(os.listdir(self.keys))
-        self.assertEqual(keys, ["private.id.1.pem"])
+        first = self.keys()
+        self.assertEqual([list(files) for files in first], [["private.id.1.pem"]] * 2)
+        self.assertNotEqual(*first)
         self.image.run(self.argv(setup), **self.how(setup))
-        self.assertEqual(sorted(os.listdir(self.keys)), keys)
+        self.assertEqual(self.keys(), first)
+
+    def keys(self):
+        """The key files of people's tokens, and of devices'."""
+        return [{file: read(path, file) for file in os.listdir(path)} for path in self.volumes.values()]
 
     def start_all(self):
         """The replicas, and the gateway in front of them."""
@@ -283,6 +289,7 @@ class TheServices(InTheImage):
         def verify():
             return [mintd.request(server.internal, "GET", VERIFY_DEVICE, bearer=token).status for server in replicas]
         self.assertEqual(verify(), [200, 200])
+        self.assertEqual(front.ask("GET", USERADM + "/users/me", bearer=token).status, 401)
         # mintd is no inventory, but who is let through hears that from mintd
         self.assertEqual([front.ask("GET", "/api/devices/v1/nothing", bearer=token).status for _ in range(4)], [404] * 4)
         self.assertEqual(front.ask("GET", "/api/devices/v1/nothing", bearer=user).status, 401)

@@ -63,12 +63,12 @@ def load_of(costs, fleet):
 
 def fleets(costs):
     yield ("devices", "verifications/s", "tokens/s", "cores busy, SQLite", "PostgreSQL: mintd", "database",
-           "nodes of 2 cores", "rows")
+           "nodes of 2 cores beside it", "rows")
     for fleet in FLEETS:
         verify, token, one, mintd, database = load_of(costs, fleet)
         nodes = max(1, math.ceil(mintd / USE / 2))
         yield (f"{fleet:,}", number(verify), number(token), f"{one:.3f}", f"{mintd:.3f}", f"{database:.3f}",
-               "1, on SQLite" if one <= 2 * USE else f"{nodes} and one more", f"{fleet * costs.bytes / 1e9:.2f} GB")
+               f"{nodes} + 1", f"{fleet * costs.bytes / 1e9:.2f} GB")
 
 
 def storms(costs):

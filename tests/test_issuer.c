@@ -584,6 +584,52 @@ START_TEST(a_use_that_cannot_be_noted_hurts_nobody)
 }
 END_TEST
 
+/* What the cache was told of a token that is alive. */
+static int64_t believed_ms(const struct issuer_config *config, const char *name, int64_t expires_ms)
+{
+    struct issuer *own = issuer_new(config, db, ring);
+    AUTO(mem_wipe) char *text = signed_for("u", 3600);
+    struct issuer_token token;
+    ck_ok(issuer_check(own, text, strlen(text), &token));
+    insert_token(token.claims.jti, "u", name, expires_ms);
+    ck_ok(issuer_alive(own, &token, true));
+    ck_ok(issuer_check(own, text, strlen(text), &token));
+    issuer_free(&own);
+    return token.found.until_ms - token.found.asked_ms;
+}
+
+START_TEST(an_answer_has_an_end_even_if_nothing_is_heard)
+{
+    begin(_i, &usual);
+    insert_user("u", "");
+    struct issuer_config config = usual;
+    ck_assert_int_eq(believed_ms(&config, NULL, (NOW_S + 3600) * 1000), ISSUER_ALIVE_MS);
+    ck_assert_int_eq(believed_ms(&config, NULL, 0), ISSUER_ALIVE_MS);
+    ck_assert_int_eq(believed_ms(&config, "a", 0), config.last_used_every_s * 1000);
+    ck_assert_int_eq(believed_ms(&config, NULL, NOW_MS + 77), 77);
+    config.leeway_s = 2;
+    ck_assert_int_eq(believed_ms(&config, NULL, NOW_MS + 77), 2077);
+    config.last_used_every_s = 3600;
+    ck_assert_int_eq(believed_ms(&config, "b", 0), ISSUER_ALIVE_MS);
+    config.last_used_every_s = 0;
+    ck_assert_int_eq(believed_ms(&config, "c", 0), ISSUER_ALIVE_MS);
+}
+END_TEST
+
+START_TEST(memory_of_tokens_that_are_over_is_given_back)
+{
+    begin(-1, &usual);
+    AUTO(mem_wipe) char *text = signed_for("u", 3600);
+    struct issuer_token token;
+    ck_ok(check(text, &token));
+    issuer_tidy(issuer);
+    ck_assert_int_eq(counted("\nmintd_token_cache_entries"), 1);
+    clock_set(NOW_MS + 3600 * 1000);
+    issuer_tidy(issuer);
+    ck_assert_int_eq(counted("\nmintd_token_cache_entries"), 0);
+}
+END_TEST
+
 START_TEST(the_use_of_other_tokens_is_not_noted)
 {
     begin(_i, &usual);
@@ -722,6 +768,8 @@ static Suite *suite(void)
     tcase_add_loop_test(tc, the_use_of_a_named_token_is_noted_now_and_then, 0, SUPPORT_ENGINES);
     tcase_add_loop_test(tc, a_use_that_cannot_be_noted_hurts_nobody, 0, SUPPORT_ENGINES);
     tcase_add_loop_test(tc, the_use_of_other_tokens_is_not_noted, 0, SUPPORT_ENGINES);
+    tcase_add_loop_test(tc, an_answer_has_an_end_even_if_nothing_is_heard, 0, SUPPORT_ENGINES);
+    tcase_add_test(tc, memory_of_tokens_that_are_over_is_given_back);
     tcase_add_loop_test(tc, a_sweep_deletes_what_expired_in_batches, 0, SUPPORT_ENGINES);
     tcase_add_test(tc, its_parts_are_given_back);
     tcase_add_test(tc, good_tokens_pass_while_keys_turn);

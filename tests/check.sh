@@ -114,6 +114,7 @@ threaded=" test_cache test_checkin test_contract test_db test_db_postgres test_d
     test_keyring test_keyring_faults test_lane test_lib test_liveness
     test_match test_metrics test_migrate test_outbox test_pats test_ratelimit test_revocation test_rotation test_server test_session test_settings
     test_tenant test_users test_watch "
+threaded=${threaded//$'\n'/ }
 
 units=()
 for t in "$build"/tests/test_*; do

@@ -113,7 +113,10 @@ static enum err save(const struct batch *batch, struct db *tx, const struct slot
     if (batch->fleet->outbox == NULL || slot->seen_ms - told_ms < day_ms)
         return ERR_OK;
     AUTO(mem_free) char *tenant = NULL;
-    TRY(checkin_db_tell(tx, slot->id, slot->seen_ms, &tenant));
+    e = checkin_db_tell(tx, slot->id, slot->seen_ms, &tenant);
+    if (e == ERR_NOT_FOUND) /* it would come to life again there */
+        return ERR_OK;
+    TRY(e);
     return device_event_seen(batch->fleet, tx, tenant, slot->id, slot->seen_ms, batch->request_id);
 }
 

@@ -21,13 +21,13 @@ enum err checkin_db_save(struct db *tx, const char *device_id, int64_t seen_ms, 
 
 enum err checkin_db_tell(struct db *tx, const char *device_id, int64_t told_ms, char **tenant)
 {
+    static const char find[] = "SELECT tenant_id FROM devices WHERE id = $1 AND decommissioning = 0";
     static const char tell[] = "UPDATE device_check_ins SET told_ms = $2 WHERE device_id = $1";
-    static const char find[] = "SELECT tenant_id FROM devices WHERE id = $1";
     AUTO(db_rows_free) struct db_rows *rows = NULL;
-    TRY(db_exec(tx, tell, DB_ARGS(db_text(device_id), db_int(told_ms)), NULL));
     TRY(db_query(tx, find, DB_ARGS(db_text(device_id)), &rows));
     if (!db_rows_next(rows))
         return ERR_NOT_FOUND;
+    TRY(db_exec(tx, tell, DB_ARGS(db_text(device_id), db_int(told_ms)), NULL));
     *tenant = mem_strdup(db_rows_text(rows, 0));
     return ERR_OK;
 }

@@ -18,17 +18,18 @@
 
 enum {
     LEASE_MARGIN_MS = 5000, /* behind the time-out of a call: whoever was killed while sending is not waited for */
-    GRACE_MS = 1000,        /* in which whoever caused a call delivers it */
     ROUND_MS = 1000,
     PEEK_MS = 20, /* between looks at what another process sends */
     BATCH = 100,
-    RETRY_FIRST_MS = 1000,
     RETRY_MAX_MS = 300000,
     PAUSE_MAX_MS = 30000,
+    MEND_EVERY_MS = 60000,
+    FUTURE_MS = 600000, /* no lease and no retry is as far ahead as this */
 };
 
 struct outbox {
     struct workflow_engine engine;
+    int64_t round_ms;
     struct db *db;
     pthread_t thread;
     pthread_mutex_t lock;   /* for all below */
@@ -47,10 +48,10 @@ static int64_t jittered(int64_t ms)
     return ms - ms / 4 * part / UINT16_MAX;
 }
 
-/* 1 s, 2 s, 4 s ... max_ms, and up to a quarter less. */
-static int64_t backoff_ms(int64_t failures, int64_t max_ms)
+/* A round, two, four ... max_ms, and up to a quarter less. */
+static int64_t backoff_ms(const struct outbox *outbox, int64_t failures, int64_t max_ms)
 {
-    int64_t ms = RETRY_FIRST_MS;
+    int64_t ms = outbox->round_ms;
     for (int64_t i = 1; i < failures && ms < max_ms; i++)
         ms *= 2;
     return jittered(ms < max_ms ? ms : max_ms);
@@ -63,11 +64,11 @@ static bool is_trouble(enum workflow_outcome outcome)
     return outcome == WORKFLOW_TROUBLE || outcome == WORKFLOW_LATE;
 }
 
-/* While it lets calls wait, one thread at most waits with them. */
+/* While it lets calls wait, one thread at most waits with them; and none begins one that is given up at once. */
 static bool enter(struct outbox *outbox)
 {
     pthread_mutex_lock(&outbox->lock);
-    bool may = !outbox->is_silent || outbox->calls == 0;
+    bool may = (!outbox->is_silent || outbox->calls == 0) && !workflow_is_given_up(&outbox->engine);
     outbox->calls += may;
     pthread_mutex_unlock(&outbox->lock);
     return may;
@@ -123,7 +124,8 @@ static void settle(struct outbox *outbox, const struct outbox_claim *claim, enum
             log_warn("a call was delivered and will be once more", LOG_STR("workflow", claim->workflow));
         return;
     }
-    int64_t due_ms = clock_ms() + (outcome == WORKFLOW_GIVEN_UP ? 0 : backoff_ms(claim->attempts, RETRY_MAX_MS));
+    int64_t due_ms =
+        clock_ms() + (outcome == WORKFLOW_GIVEN_UP ? 0 : backoff_ms(outbox, claim->attempts, RETRY_MAX_MS));
     if (outbox_db_postpone(outbox->db, claim, due_ms, why) != ERR_OK)
         return;
 }
@@ -213,7 +215,8 @@ static enum workflow_outcome go_round(struct outbox *outbox, bool *is_full)
     char **devices = NULL;
     size_t n = 0;
     *is_full = false;
-    if (outbox_db_due(outbox->db, clock_ms(), BATCH, &devices, &n) != ERR_OK)
+    int64_t now_ms = clock_ms();
+    if (outbox_db_due(outbox->db, now_ms, now_ms - outbox->round_ms, BATCH, &devices, &n) != ERR_OK)
         return WORKFLOW_DELIVERED;
     enum workflow_outcome outcome = WORKFLOW_DELIVERED;
     for (size_t i = 0; i < n && !is_trouble(outcome) && !is_stopping(outbox); i++)
@@ -239,17 +242,42 @@ static bool rest(struct outbox *outbox, int64_t ms, bool is_paused)
     return goes_on;
 }
 
+/* A clock that was set back has left times in the future, for which nobody is to wait. */
+static void mend(struct outbox *outbox)
+{
+    int64_t now_ms = clock_ms();
+    int64_t mended = 0;
+    if (outbox_db_mend(outbox->db, now_ms, now_ms + FUTURE_MS, &mended) == ERR_OK && mended > 0)
+        log_warn("calls of the workflow engine had times in the future: was the clock set back?",
+                 LOG_INT("calls", mended));
+}
+
+/* Whether it is time again, as ms says. */
+static bool is_time(int64_t *at_ms, int64_t ms)
+{
+    int64_t now_ms = clock_mono_ms();
+    if (now_ms < *at_ms)
+        return false;
+    *at_ms = now_ms + ms;
+    return true;
+}
+
 static void *dispatch(void *arg)
 {
     struct outbox *outbox = arg;
     int64_t failures = 0;
     int64_t ms = 0;
+    int64_t mend_at_ms = 0;
+    int64_t measure_at_ms = 0;
     do {
+        if (is_time(&mend_at_ms, MEND_EVERY_MS))
+            mend(outbox);
         bool is_full = false;
         bool is_down = is_trouble(go_round(outbox, &is_full));
         failures = is_down ? failures + 1 : 0;
-        ms = is_down ? backoff_ms(failures, PAUSE_MAX_MS) : is_full ? 0 : ROUND_MS;
-        outbox_metrics_measure(outbox->db);
+        ms = is_down ? backoff_ms(outbox, failures, PAUSE_MAX_MS) : is_full ? 0 : outbox->round_ms;
+        if (is_time(&measure_at_ms, outbox->round_ms))
+            outbox_metrics_measure(outbox->db);
     } while (rest(outbox, ms, failures > 0));
     return NULL;
 }
@@ -260,6 +288,7 @@ static struct outbox *outbox_new(const struct outbox_config *config, struct db *
 {
     struct outbox *outbox = mem_calloc(1, sizeof *outbox);
     workflow_init(&outbox->engine, config->orchestrator_addr, config->timeout_ms);
+    outbox->round_ms = config->round_ms > 0 ? config->round_ms : ROUND_MS;
     outbox->db = db;
     pthread_mutex_init(&outbox->lock, NULL);
     pthread_condattr_t attr;
@@ -311,15 +340,18 @@ void outbox_stop(struct outbox **outbox)
 enum err outbox_add(struct db *tx, const char *device_id, const char *workflow, const char *body)
 {
     int64_t now_ms = clock_ms();
-    return outbox_db_insert(tx, device_id, workflow, body, now_ms, now_ms + GRACE_MS);
+    return outbox_db_insert(tx, device_id, workflow, body, now_ms);
 }
 
-/* Somebody else, here or in another process, is sending: its outcome is ours. */
-static void watch_other(struct outbox *outbox)
+/* Somebody else, here or in another process, is sending: its outcome is ours. False: it is not worth waiting for. */
+static bool watch_other(struct outbox *outbox)
 {
     pthread_mutex_lock(&outbox->lock);
-    wait_locked(outbox, PEEK_MS);
+    bool may = !outbox->is_silent && !workflow_is_given_up(&outbox->engine);
+    if (may)
+        wait_locked(outbox, PEEK_MS);
     pthread_mutex_unlock(&outbox->lock);
+    return may;
 }
 
 /* One step; ERR_BUSY: it is somebody else's to send now. */
@@ -357,10 +389,9 @@ enum err outbox_flush(struct outbox *outbox, const char *device_id)
             return e;
         if (e == ERR_OK)
             continue;
-        if (clock_mono_ns() > limit_ns)
-            return ERR_WORKFLOW;
         watched = is_held ? head.seq : 0;
-        watch_other(outbox);
+        if (clock_mono_ns() > limit_ns || !watch_other(outbox))
+            return ERR_WORKFLOW;
     }
 }
 

@@ -19,6 +19,9 @@ struct outbox;
 struct outbox_config {
     const char *orchestrator_addr; /* "http://host:port/"; copied */
     int64_t timeout_ms;            /* of one call */
+
+    /* between looks at the queue, before the first repetition, how long who caused a call has to make it; 0: 1000 */
+    int64_t round_ms;
 };
 
 /* Start the thread that delivers what was left over. db is borrowed and must live longer. */

@@ -4,18 +4,16 @@
 #include "lib/auto.h"
 #include "lib/mem.h"
 
-enum err outbox_db_insert(struct db *tx, const char *device_id, const char *workflow, const char *body, int64_t now_ms,
-                          int64_t due_ms)
+enum err outbox_db_insert(struct db *tx, const char *device_id, const char *workflow, const char *body, int64_t now_ms)
 {
     /* by the clock, so that no number comes again soon after the queue of a device was empty */
     static const char sql[] =
         "INSERT INTO device_events (device_id, seq, workflow, body, created_ms, due_ms) "
         "SELECT CAST($1 AS TEXT), CASE WHEN COALESCE(MAX(seq), 0) < CAST($4 AS BIGINT) THEN CAST($4 AS BIGINT) "
-        "ELSE MAX(seq) + 1 END, CAST($2 AS TEXT), CAST($3 AS TEXT), CAST($4 AS BIGINT), CAST($5 AS BIGINT) "
+        "ELSE MAX(seq) + 1 END, CAST($2 AS TEXT), CAST($3 AS TEXT), CAST($4 AS BIGINT), CAST($4 AS BIGINT) "
         "FROM device_events WHERE device_id = $1 ON CONFLICT DO NOTHING";
     int64_t changed = 0;
-    TRY(db_exec(tx, sql, DB_ARGS(db_text(device_id), db_text(workflow), db_text(body), db_int(now_ms), db_int(due_ms)),
-                &changed));
+    TRY(db_exec(tx, sql, DB_ARGS(db_text(device_id), db_text(workflow), db_text(body), db_int(now_ms)), &changed));
     return changed == 0 ? ERR_DB_RETRY : ERR_OK;
 }
 
@@ -42,13 +40,14 @@ enum err outbox_db_head(struct db *db, const char *device_id, struct outbox_head
     return ERR_OK;
 }
 
-enum err outbox_db_due(struct db *db, int64_t now_ms, int64_t limit, char ***out, size_t *n)
+enum err outbox_db_due(struct db *db, int64_t now_ms, int64_t fresh_ms, int64_t limit, char ***out, size_t *n)
 {
     static const char sql[] =
-        "SELECT e.device_id FROM device_events e WHERE e.due_ms <= $1 AND e.held_until_ms <= $1 AND NOT EXISTS "
-        "(SELECT 1 FROM device_events o WHERE o.device_id = e.device_id AND o.seq < e.seq) ORDER BY e.due_ms LIMIT $2";
+        "SELECT e.device_id FROM device_events e WHERE e.due_ms <= $1 AND e.held_until_ms <= $1 "
+        "AND (e.attempts > 0 OR e.created_ms <= $2) AND NOT EXISTS "
+        "(SELECT 1 FROM device_events o WHERE o.device_id = e.device_id AND o.seq < e.seq) ORDER BY e.due_ms LIMIT $3";
     AUTO(db_rows_free) struct db_rows *rows = NULL;
-    TRY(db_query(db, sql, DB_ARGS(db_int(now_ms), db_int(limit)), &rows));
+    TRY(db_query(db, sql, DB_ARGS(db_int(now_ms), db_int(fresh_ms), db_int(limit)), &rows));
     char **list = mem_calloc(db_rows_count(rows), sizeof(char *));
     size_t count = 0;
     while (db_rows_next(rows))
@@ -97,6 +96,14 @@ enum err outbox_db_postpone(struct db *db, const struct outbox_claim *claim, int
                    DB_ARGS(db_text(claim->device_id), db_int(claim->seq), db_int(claim->held_until_ms), db_int(due_ms),
                            db_text(error)),
                    NULL);
+}
+
+enum err outbox_db_mend(struct db *db, int64_t now_ms, int64_t latest_ms, int64_t *mended)
+{
+    static const char sql[] = "UPDATE device_events SET due_ms = $1, held_until_ms = 0, "
+                              "created_ms = CASE WHEN created_ms > $1 THEN $1 ELSE created_ms END "
+                              "WHERE due_ms > $2 OR held_until_ms > $2 OR created_ms > $2";
+    return db_exec(db, sql, DB_ARGS(db_int(now_ms), db_int(latest_ms)), mended);
 }
 
 enum err outbox_db_count(struct db *db, int64_t *events, int64_t *oldest_ms)

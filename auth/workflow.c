@@ -57,8 +57,7 @@ static enum workflow_outcome judge(const struct http_reply *reply, char why[HTTP
 
 static enum workflow_outcome judge_failure(const struct workflow_engine *engine, enum err e)
 {
-    int64_t give_up_ms = atomic_load(&engine->give_up_ms);
-    if (give_up_ms != 0 && clock_mono_ms() >= give_up_ms)
+    if (workflow_is_given_up(engine))
         return WORKFLOW_GIVEN_UP;
     return e == ERR_HTTP_TIMEOUT ? WORKFLOW_LATE : WORKFLOW_TROUBLE;
 }
@@ -73,6 +72,12 @@ void workflow_init(struct workflow_engine *engine, const char *addr, int64_t tim
 void workflow_release(struct workflow_engine *engine)
 {
     mem_free(&engine->base);
+}
+
+bool workflow_is_given_up(const struct workflow_engine *engine)
+{
+    int64_t give_up_ms = atomic_load(&engine->give_up_ms);
+    return give_up_ms != 0 && clock_mono_ms() >= give_up_ms;
 }
 
 enum workflow_outcome workflow_call(const struct workflow_engine *engine, const char *workflow, const char *body,

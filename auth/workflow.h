@@ -3,6 +3,7 @@
 #define AUTH_WORKFLOW_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "lib/http.h"
@@ -16,6 +17,8 @@ struct workflow_engine {
 
 void workflow_init(struct workflow_engine *engine, const char *addr, int64_t timeout_ms);
 void workflow_release(struct workflow_engine *engine);
+
+bool workflow_is_given_up(const struct workflow_engine *engine);
 
 enum workflow_outcome {
     WORKFLOW_DELIVERED,

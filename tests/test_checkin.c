@@ -236,6 +236,27 @@ START_TEST(inventory_is_told_once_a_day_by_one_of_many)
 }
 END_TEST
 
+/* Inventory would take it for a new device. */
+START_TEST(nobody_is_told_of_a_device_that_is_being_removed)
+{
+    begin(_i);
+    AUTO(mem_free) char *id = NULL;
+    AUTO(mem_wipe) char *bearer = admit(1, &id);
+    struct engine *engine = engine_new();
+    const struct outbox_config config = {.orchestrator_addr = engine_url(engine), .timeout_ms = 1000};
+    ck_ok(outbox_start(&config, f.db, &f.fleet.outbox));
+    checkin_note(f.fleet.checkin, id);
+    ck_err(device_admit_decommission(&f.fleet, "", id, "r"), ERR_WORKFLOW);
+    ck_ok(checkin_write(f.fleet.checkin));
+    ck_assert_uint_eq(told(id), 0);
+    ck_assert_int_eq(seen_in_database(id), NOW_MS);
+    checkin_stop(&f.fleet.checkin);
+    outbox_stop(&f.fleet.outbox);
+    engine_free(&engine);
+    finish();
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("checkin");
@@ -248,6 +269,7 @@ static Suite *suite(void)
     tcase_add_loop_test(tc, devices_that_are_gone_are_no_fault, 0, SUPPORT_ENGINES);
     tcase_add_test(tc, memory_is_bounded_and_loses_nothing_old);
     tcase_add_loop_test(tc, inventory_is_told_once_a_day_by_one_of_many, 0, SUPPORT_ENGINES);
+    tcase_add_loop_test(tc, nobody_is_told_of_a_device_that_is_being_removed, 0, SUPPORT_ENGINES);
     return s;
 }
 

@@ -43,7 +43,7 @@ def operations(costs):
     per_core = lambda us: number(USE * 1e6 / us)
     yield ("operation", "µs of CPU, on SQLite", f"a second on a core used to {USE:.0%}", "PostgreSQL: mintd",
            "database")
-    yield ("verify a token seen half a second ago", number(costs.warm), per_core(costs.warm), number(costs.warm), "0")
+    yield ("verify a token that is in memory", number(costs.warm), per_core(costs.warm), number(costs.warm), "0")
     yield ("verify one not seen before, ES256", number(costs.cold), per_core(costs.cold), number(costs.cold_apart),
            number(costs.cold_db))
     yield ("a device's request for a token, P-256, ES256", number(costs.token), per_core(costs.token),

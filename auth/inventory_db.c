@@ -12,8 +12,8 @@
 
 /* The part is cut out of the index alone; the rest is looked up for what it holds. */
 #define OF_DEVICES(where, order)                                                                                       \
-    COLUMNS "FROM (SELECT * FROM devices WHERE tenant_id = $1 " where "ORDER BY " order PART "d " SEEN "ORDER "        \
-            "BY " order
+    COLUMNS "FROM (SELECT id AS of_id FROM devices WHERE tenant_id = $1 " where "ORDER BY " order PART "p JOIN "       \
+            "devices d ON d.id = p.of_id " SEEN "ORDER BY " order
 #define OF_ATTRIBUTES(where, order)                                                                                    \
     COLUMNS "FROM (SELECT value AS its_value, device_id AS of_id FROM device_attributes WHERE tenant_id = $1 AND "     \
             "name = $4 " where "ORDER BY " order PART "a JOIN devices d ON d.id = a.of_id " SEEN "ORDER BY " order

@@ -199,6 +199,7 @@ static enum err decommission(struct db *tx, void *arg)
     if (!device->is_decommissioning) {
         device->is_decommissioning = true;
         TRY(device_db_update(tx, device, clock_ms()));
+        TRY(device_db_delete_tokens(tx, decision->tenant, device->id));
     }
     return device_event_decommission(decision->fleet, tx, device, decision->request_id);
 }

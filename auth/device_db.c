@@ -6,6 +6,7 @@
 
 #include "auth/attribute.h"
 #include "auth/iddata.h"
+#include "keystore/jws.h"
 #include "lib/auto.h"
 #include "lib/json.h"
 #include "lib/mem.h"
@@ -358,30 +359,61 @@ enum err device_db_delete_set(struct db *db, const char *set_id)
     return db_exec(db, sql, DB_ARGS(db_text(set_id)), NULL);
 }
 
-enum err device_db_put_token(struct db *db, const struct device_identity *identity, int64_t issued_ms,
-                             int64_t expires_ms, struct device_match *out)
+/* A device and its key in one, as the row of their tokens has it. */
+static void write_asker(const struct device_identity *identity, char out[DEVICE_HASH_SIZE])
 {
-    /* the oldest counts: a token from before it was revoked, and processes' clocks differ */
-    static const char sql[] = "INSERT INTO device_tokens (id, tenant_id, device_id, issued_ms, expires_ms) "
-                              "SELECT a.id, a.tenant_id, a.device_id, CAST($4 AS BIGINT), CAST($5 AS BIGINT) "
-                              "FROM devices d JOIN auth_sets a ON a.device_id = d.id "
-                              "WHERE d.tenant_id = $1 AND d.id_hash = $2 AND a.key_hash = $3 "
-                              "AND a.status = 'accepted' AND d.decommissioning = 0 "
-                              "ON CONFLICT (id) DO UPDATE SET expires_ms = excluded.expires_ms, issued_ms = "
-                              "CASE WHEN excluded.issued_ms < device_tokens.issued_ms "
-                              "THEN excluded.issued_ms ELSE device_tokens.issued_ms END "
-                              "RETURNING id, device_id";
-    AUTO(db_rows_free) struct db_rows *rows = NULL;
-    TRY(db_write(db, sql,
-                 DB_ARGS(db_text(identity->tenant), db_text(identity->id_hash), db_text(identity->key_hash),
-                         db_int(issued_ms), db_int(expires_ms)),
-                 &rows));
+    uint8_t digest[JWS_DIGEST_SIZE];
+    char both[2 * DEVICE_HASH_SIZE];
+    int len = snprintf(both, sizeof both, "%s/%s", identity->id_hash, identity->key_hash);
+    jws_digest(both, (size_t)len, digest);
+    device_write_hash(digest, out);
+}
+
+static enum err read_token(struct db_rows *rows, struct device_match *out)
+{
     if (!db_rows_next(rows))
         return ERR_NOT_FOUND;
     *out = (struct device_match){.status = DEVICE_ACCEPTED};
     snprintf(out->set_id, sizeof out->set_id, "%s", db_rows_text(rows, 0));
     snprintf(out->device_id, sizeof out->device_id, "%s", db_rows_text(rows, 1));
     return ERR_OK;
+}
+
+enum err device_db_find_token(struct db *db, const struct device_identity *identity, int64_t issued_ms,
+                              int64_t expires_ms, struct device_match *out)
+{
+    static const char sql[] = "SELECT id, device_id FROM device_tokens "
+                              "WHERE asker = $1 AND tenant_id = $2 AND issued_ms <= $3 AND expires_ms >= $4";
+    char asker[DEVICE_HASH_SIZE];
+    AUTO(db_rows_free) struct db_rows *rows = NULL;
+    write_asker(identity, asker);
+    TRY(db_query(db, sql, DB_ARGS(db_text(asker), db_text(identity->tenant), db_int(issued_ms), db_int(expires_ms)),
+                 &rows));
+    return read_token(rows, out);
+}
+
+enum err device_db_put_token(struct db *db, const struct device_identity *identity, int64_t issued_ms,
+                             int64_t expires_ms, struct device_match *out)
+{
+    /* the oldest counts: a token from before it was revoked, and processes' clocks differ */
+    static const char sql[] = "INSERT INTO device_tokens (id, tenant_id, device_id, asker, issued_ms, expires_ms) "
+                              "SELECT a.id, a.tenant_id, a.device_id, CAST($6 AS TEXT), CAST($4 AS BIGINT), "
+                              "CAST($5 AS BIGINT) FROM devices d JOIN auth_sets a ON a.device_id = d.id "
+                              "WHERE d.tenant_id = $1 AND d.id_hash = $2 AND a.key_hash = $3 "
+                              "AND a.status = 'accepted' AND d.decommissioning = 0 "
+                              "ON CONFLICT (id) DO UPDATE SET expires_ms = excluded.expires_ms, asker = "
+                              "excluded.asker, issued_ms = "
+                              "CASE WHEN excluded.issued_ms < device_tokens.issued_ms "
+                              "THEN excluded.issued_ms ELSE device_tokens.issued_ms END "
+                              "RETURNING id, device_id";
+    char asker[DEVICE_HASH_SIZE];
+    AUTO(db_rows_free) struct db_rows *rows = NULL;
+    write_asker(identity, asker);
+    TRY(db_write(db, sql,
+                 DB_ARGS(db_text(identity->tenant), db_text(identity->id_hash), db_text(identity->key_hash),
+                         db_int(issued_ms), db_int(expires_ms), db_text(asker)),
+                 &rows));
+    return read_token(rows, out);
 }
 
 enum err device_db_delete_token(struct db *db, const char *tenant, const char *jti)

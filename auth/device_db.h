@@ -68,8 +68,16 @@ enum err device_db_update_set(struct db *db, const struct auth_set *set);
 enum err device_db_delete_set(struct db *db, const char *set_id);
 
 /*
- * What the hot path does: write the token of the set with this identity and key, if the set is accepted and its device
- * not on its way out; else ERR_NOT_FOUND. It stands beside those that were not revoked.
+ * What the hot path asks: the row of the tokens of the set with this identity and key, if it is good for one that is
+ * issued now and expires then. There is none unless the set is accepted and its device not on its way out.
+ * ERR_NOT_FOUND
+ */
+enum err device_db_find_token(struct db *db, const struct device_identity *identity, int64_t issued_ms,
+                              int64_t expires_ms, struct device_match *out);
+
+/*
+ * Write the row of the tokens of the set with this identity and key, if the set is accepted and its device not on its
+ * way out; else ERR_NOT_FOUND. The tokens that were issued since the row was written first stay.
  */
 enum err device_db_put_token(struct db *db, const struct device_identity *identity, int64_t issued_ms,
                              int64_t expires_ms, struct device_match *out);

@@ -90,7 +90,7 @@ static enum err record(struct db *tx, void *arg)
     return ERR_OK;
 }
 
-/* Sets that were refused are found without a transaction; all else is written in one. */
+/* Sets that are decided upon are found without a transaction; all else is written in one. */
 static enum err find_set(struct enrolment *enrolment)
 {
     const struct device_identity *identity = enrolment->identity;
@@ -106,19 +106,24 @@ static enum err find_set(struct enrolment *enrolment)
     return fleet->outbox != NULL ? outbox_flush(fleet->outbox, enrolment->found.device_id) : ERR_OK;
 }
 
-/* The row of the token. Of an accepted device, as most are, it is all that is asked of the database. */
+/*
+ * The row of the token. It counts for twice the tokens' lifetime, so that most requests of an accepted device, which
+ * comes again before that, find it good for one more token and write nothing.
+ */
 static enum err put_token(struct enrolment *enrolment, int64_t now_s)
 {
     const struct fleet *fleet = enrolment->fleet;
+    struct device_match *found = &enrolment->found;
+    int64_t expiry_s = issuer_expiry(fleet->tokens, now_s);
     int64_t issued_ms = sat_mul(now_s, 1000);
-    int64_t expires_ms = sat_mul(issuer_expiry(fleet->tokens, now_s), 1000);
-    enum err e = device_db_put_token(fleet->db, enrolment->identity, issued_ms, expires_ms, &enrolment->found);
+    int64_t until_ms = sat_mul(sat_add(expiry_s, sat_add(expiry_s, -now_s)), 1000);
+    enum err e = device_db_find_token(fleet->db, enrolment->identity, issued_ms, sat_mul(expiry_s, 1000), found);
     if (e != ERR_NOT_FOUND)
         return e;
     TRY(find_set(enrolment));
-    if (enrolment->found.status != DEVICE_ACCEPTED || enrolment->found.is_decommissioning)
+    if (found->status != DEVICE_ACCEPTED || found->is_decommissioning)
         return ERR_DEVICE_UNAUTHORIZED;
-    e = device_db_put_token(fleet->db, enrolment->identity, issued_ms, expires_ms, &enrolment->found);
+    e = device_db_put_token(fleet->db, enrolment->identity, issued_ms, until_ms, found);
     return e == ERR_NOT_FOUND ? ERR_DEVICE_UNAUTHORIZED : e;
 }
 

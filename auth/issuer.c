@@ -27,7 +27,11 @@ struct issuer {
     struct cache *cache;
     struct liveness *own; /* NULL: the configuration's */
     struct liveness *liveness;
+    char swept[CLAIMS_TEXT_SIZE]; /* rows of devices' tokens up to this id have been looked at; for who sweeps */
 };
+
+/* A sweep of devices' tokens looks at so many batches of rows at most, and goes on there the next time. */
+#define SWEEP_PARTS 100
 
 static const char *const *copy_list(const char *const *list)
 {
@@ -342,10 +346,25 @@ void issuer_tidy(struct issuer *issuer)
     cache_tidy(issuer->cache, is_usable, &(struct usable){.issuer = issuer, .set = view.set, .now_s = clock_s()});
 }
 
+/* Part after part, until enough was found or looked at, or all was. */
+static enum err sweep_devices(struct issuer *issuer, int64_t before_ms, int64_t batch, int64_t *deleted)
+{
+    int64_t sum = 0;
+    for (int i = 0; i < SWEEP_PARTS && sum < batch; i++) {
+        int64_t n = 0;
+        TRY(issuer_db_delete_expired_device(issuer->db, before_ms, batch, issuer->swept, &n));
+        sum += n;
+        if (issuer->swept[0] == '\0')
+            break;
+    }
+    *deleted = sum;
+    return ERR_OK;
+}
+
 enum err issuer_sweep(struct issuer *issuer, int64_t batch, int64_t *deleted)
 {
     int64_t before_ms = clock_ms() - leeway_ms(issuer);
     if (issuer->config.kind == ISSUER_DEVICES)
-        return issuer_db_delete_expired_device(issuer->db, before_ms, batch, deleted);
+        return sweep_devices(issuer, before_ms, batch, deleted);
     return issuer_db_delete_expired(issuer->db, before_ms, batch, deleted);
 }

@@ -99,7 +99,10 @@ void issuer_revoked(struct issuer *issuer);
 /* Give back memory of tokens that have expired or whose key is gone. They are refused without that. */
 void issuer_tidy(struct issuer *issuer);
 
-/* Delete rows of tokens that expired, leeway included, up to batch of them. */
+/*
+ * Delete rows of tokens that expired, leeway included, about batch of them; fewer: there are no more for now. For one
+ * thread at a time.
+ */
 enum err issuer_sweep(struct issuer *issuer, int64_t batch, int64_t *deleted);
 
 #endif

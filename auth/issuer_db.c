@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "auth/issuer_db.h"
 
+#include <stdio.h>
+#include <string.h>
+
 #include "lib/auto.h"
 
 enum err issuer_db_load(struct db *db, const char *jti, const char *tenant, const char *user_id, struct issuer_row *out)
@@ -53,9 +56,30 @@ enum err issuer_db_delete_expired(struct db *db, int64_t before_ms, int64_t batc
     return db_exec(db, sql, DB_ARGS(db_int(before_ms), db_int(batch)), deleted);
 }
 
-enum err issuer_db_delete_expired_device(struct db *db, int64_t before_ms, int64_t batch, int64_t *deleted)
+/* The last of the next rows behind this id. ERR_NOT_FOUND: there are none */
+static enum err find_end(struct db *db, const char *behind, int64_t rows_max, char *end, size_t end_size)
 {
-    static const char sql[] = "DELETE FROM device_tokens WHERE id IN "
-                              "(SELECT id FROM device_tokens WHERE expires_ms <= $1 ORDER BY expires_ms LIMIT $2)";
-    return db_exec(db, sql, DB_ARGS(db_int(before_ms), db_int(batch)), deleted);
+    static const char sql[] = "SELECT MAX(id) FROM (SELECT id FROM device_tokens WHERE id > $1 ORDER BY id LIMIT $2) t";
+    AUTO(db_rows_free) struct db_rows *rows = NULL;
+    TRY(db_query(db, sql, DB_ARGS(db_text(behind), db_int(rows_max)), &rows));
+    if (!db_rows_next(rows) || db_rows_is_null(rows, 0))
+        return ERR_NOT_FOUND;
+    snprintf(end, end_size, "%s", db_rows_text(rows, 0));
+    return ERR_OK;
+}
+
+enum err issuer_db_delete_expired_device(struct db *db, int64_t before_ms, int64_t batch, char at[CLAIMS_TEXT_SIZE],
+                                         int64_t *deleted)
+{
+    static const char sql[] = "DELETE FROM device_tokens WHERE id > $1 AND id <= $2 AND expires_ms <= $3";
+    char end[CLAIMS_TEXT_SIZE] = "";
+    int64_t n = 0;
+    enum err e = find_end(db, at, batch, end, sizeof end);
+    if (e == ERR_OK)
+        e = db_exec(db, sql, DB_ARGS(db_text(at), db_text(end), db_int(before_ms)), &n);
+    if (e != ERR_OK && e != ERR_NOT_FOUND)
+        return e;
+    memcpy(at, end, sizeof end);
+    *deleted = n;
+    return ERR_OK;
 }

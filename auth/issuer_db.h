@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "auth/claims.h"
 #include "lib/db.h"
 #include "lib/err.h"
 
@@ -37,6 +38,12 @@ enum err issuer_db_touch(struct db *db, const char *jti, int64_t now_ms, int64_t
 
 /* Delete up to batch rows that expired at before_ms or earlier. */
 enum err issuer_db_delete_expired(struct db *db, int64_t before_ms, int64_t batch, int64_t *deleted);
-enum err issuer_db_delete_expired_device(struct db *db, int64_t before_ms, int64_t batch, int64_t *deleted);
+
+/*
+ * The same of devices' tokens, among the next batch of rows behind the id at. It moves on to the last of them; "" is
+ * where to begin, and where the end leads to.
+ */
+enum err issuer_db_delete_expired_device(struct db *db, int64_t before_ms, int64_t batch, char at[CLAIMS_TEXT_SIZE],
+                                         int64_t *deleted);
 
 #endif

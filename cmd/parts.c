@@ -215,7 +215,7 @@ static enum err sweep_failures(struct issuer *issuer, int64_t *deleted)
 static void sweep(struct issuer *issuer, enum err (*batch)(struct issuer *issuer, int64_t *deleted))
 {
     int64_t deleted = SWEEP_BATCH;
-    for (int i = 0; i < SWEEP_ROUNDS && deleted == SWEEP_BATCH; i++)
+    for (int i = 0; i < SWEEP_ROUNDS && deleted >= SWEEP_BATCH; i++)
         if (batch(issuer, &deleted) != ERR_OK)
             return;
 }

@@ -128,8 +128,9 @@ enum err fleet_model_ask(struct fleet_model *model, int tenant, int identity, in
         return ERR_DEVICE_UNAUTHORIZED;
     if (!set->has_token)
         set->since_s = model->now_s;
+    if (!set->has_token || set->expires_s < model->now_s + model->lifetime_s)
+        set->expires_s = model->now_s + 2 * model->lifetime_s;
     set->has_token = true;
-    set->expires_s = model->now_s + model->lifetime_s;
     return ERR_OK;
 }
 
@@ -222,6 +223,7 @@ enum err fleet_model_decommission(struct fleet_model *model, int tenant, const c
     if (device == NULL)
         return ERR_DEVICE_NOT_FOUND;
     device->is_decommissioning = true;
+    drop_tokens(device);
     model->calls++;
     if (!model->has_engine)
         device->is_there = false;

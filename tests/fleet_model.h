@@ -21,7 +21,7 @@ struct fleet_model_set {
     int key;
     enum device_status status;
     bool has_token;
-    int64_t expires_s; /* of its last token */
+    int64_t expires_s; /* of what is remembered of its tokens, which outlives them */
     int64_t since_s;   /* those issued earlier were revoked: they stay dead */
 };
 

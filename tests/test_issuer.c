@@ -647,6 +647,53 @@ START_TEST(the_use_of_other_tokens_is_not_noted)
 }
 END_TEST
 
+/* Of a device's token, and of the set and the device that it is of. */
+static void insert_device_token(int n, int64_t expires_ms)
+{
+    AUTO(mem_free) char *id = mem_printf("id-%03d", n);
+    run("INSERT INTO devices (id, tenant_id, id_hash, id_data, status, created_ms, updated_ms) "
+        "VALUES ($1, '', $1, '{}', 'accepted', 0, 0)",
+        DB_ARGS(db_text(id)));
+    run("INSERT INTO auth_sets (id, tenant_id, device_id, key_hash, pubkey, status, created_ms) "
+        "VALUES ($1, '', $1, '', '', 'accepted', 0)",
+        DB_ARGS(db_text(id)));
+    run("INSERT INTO device_tokens (id, tenant_id, device_id, issued_ms, expires_ms) VALUES ($1, '', $1, 0, $2)",
+        DB_ARGS(db_text(id), db_int(expires_ms)));
+}
+
+static int64_t device_tokens(void)
+{
+    AUTO(db_rows_free) struct db_rows *rows = NULL;
+    ck_ok(db_query(db, "SELECT COUNT(*) FROM device_tokens", DB_ARGS(), &rows));
+    return db_rows_next(rows) ? db_rows_int(rows, 0) : -1;
+}
+
+START_TEST(a_sweep_of_devices_goes_through_all_rows)
+{
+    struct issuer_config config = usual;
+    config.kind = ISSUER_DEVICES;
+    config.leeway_s = 2;
+    begin(_i, &config);
+    int64_t deleted = -1;
+    ck_ok(issuer_sweep(issuer, 2, &deleted));
+    ck_assert_int_eq(deleted, 0);
+    enum { ROWS = 13 };
+    for (int i = 0; i < ROWS; i++)
+        insert_device_token(i, i % 3 == 0 ? NOW_MS - 2000 : NOW_MS - 1999);
+    ck_ok(issuer_sweep(issuer, 2, &deleted));
+    ck_assert_int_eq(deleted, 2);
+    ck_assert_int_eq(device_tokens(), ROWS - 2);
+    clock_set(NOW_MS + 1);
+    ck_ok(issuer_sweep(issuer, 100, &deleted)); /* from where it stood */
+    ck_assert_int_ge(deleted, 3);
+    int64_t sum = 2 + deleted;
+    ck_ok(issuer_sweep(issuer, 100, &deleted)); /* from the start */
+    ck_assert_int_eq(sum + deleted, ROWS);
+    ck_assert_int_eq(device_tokens(), 0);
+    finish();
+}
+END_TEST
+
 START_TEST(a_sweep_deletes_what_expired_in_batches)
 {
     struct issuer_config config = usual;
@@ -771,6 +818,7 @@ static Suite *suite(void)
     tcase_add_loop_test(tc, an_answer_has_an_end_even_if_nothing_is_heard, 0, SUPPORT_ENGINES);
     tcase_add_test(tc, memory_of_tokens_that_are_over_is_given_back);
     tcase_add_loop_test(tc, a_sweep_deletes_what_expired_in_batches, 0, SUPPORT_ENGINES);
+    tcase_add_loop_test(tc, a_sweep_of_devices_goes_through_all_rows, 0, SUPPORT_ENGINES);
     tcase_add_test(tc, its_parts_are_given_back);
     tcase_add_test(tc, good_tokens_pass_while_keys_turn);
     return s;

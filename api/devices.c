@@ -33,11 +33,9 @@ static enum err reply_device(struct call *c, int status, const struct device *de
 {
     char *text = NULL;
     size_t len = 0;
-    FILE *out = open_memstream(&text, &len);
-    if (out == NULL)
-        abort();
+    FILE *out = mem_open(&text, &len);
     device_write(out, device, with_sets);
-    fclose(out);
+    mem_close(&out);
     return call_json_text(c, status, &text);
 }
 
@@ -45,9 +43,7 @@ static char *write_list(struct device *const *list, size_t n)
 {
     char *text = NULL;
     size_t len = 0;
-    FILE *out = open_memstream(&text, &len);
-    if (out == NULL)
-        abort();
+    FILE *out = mem_open(&text, &len);
     fputc('[', out);
     for (size_t i = 0; i < n; i++) {
         if (i > 0)
@@ -55,7 +51,7 @@ static char *write_list(struct device *const *list, size_t n)
         device_write(out, list[i], true);
     }
     fputc(']', out);
-    fclose(out);
+    mem_close(&out);
     return text;
 }
 

@@ -115,11 +115,9 @@ enum err health_metrics(struct call *c)
 {
     char *text = NULL;
     size_t len = 0;
-    FILE *out = open_memstream(&text, &len);
-    if (out == NULL)
-        abort();
+    FILE *out = mem_open(&text, &len);
     metrics_write(out);
-    fclose(out);
+    mem_close(&out);
     return call_text(c, 200, "text/plain; version=0.0.4; charset=utf-8", &text);
 }
 

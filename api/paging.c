@@ -101,9 +101,7 @@ static void add_link(struct call *c, const struct query *query, const struct pag
     size_t len = 0;
     size_t n = 0;
     struct parameter *list = sorted(query, number, per_page, &n);
-    FILE *out = open_memstream(&text, &len);
-    if (out == NULL)
-        abort();
+    FILE *out = mem_open(&text, &len);
     fprintf(out, "<%s", c->path);
     for (size_t i = 0; i < n; i++) {
         fputc(i == 0 ? '?' : '&', out);
@@ -112,7 +110,7 @@ static void add_link(struct call *c, const struct query *query, const struct pag
         put_form(out, list[i].value);
     }
     fprintf(out, ">; rel=\"%s\"", relation);
-    fclose(out);
+    mem_close(&out);
     free(list);
     call_header(c, "Link", text);
 }

@@ -23,9 +23,7 @@ static void begin(struct body *body, const char *request_id)
 {
     body->text = NULL;
     body->len = 0;
-    body->out = open_memstream(&body->text, &body->len);
-    if (body->out == NULL)
-        abort();
+    body->out = mem_open(&body->text, &body->len);
     AUTO(json_release) json_t *id = json_string(request_id);
     AUTO(mem_free) char *quoted = json_wire(id != NULL ? id : json_null());
     fprintf(body->out, "{\"request_id\":%s", quoted);
@@ -41,7 +39,7 @@ static void put_text(struct body *body, const char *name, const char *value)
 static enum err send(struct body *body, struct db *tx, const char *device_id, const char *workflow)
 {
     fputc('}', body->out);
-    fclose(body->out);
+    mem_close(&body->out);
     enum err e = outbox_add(tx, device_id, workflow, body->text);
     free(body->text);
     return e;

@@ -133,8 +133,8 @@ void log_line(enum log_level level, const char *msg, const struct log_field *fie
         put_json(out, level, msg, fields);
     else
         put_text(out, level, msg, fields);
-    fclose(out);
-    write_all(line_fd, line, len);
+    if (fclose(out) == 0)
+        write_all(line_fd, line, len);
     free(line);
 }
 

@@ -4,17 +4,22 @@
 
 #include <malloc.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 static void *present(void *p)
 {
-    if (p == NULL) {
-        fputs("mintd: out of memory\n", stderr);
-        abort();
-    }
+    if (p == NULL)
+        mem_none();
     return p;
+}
+
+void mem_none(void)
+{
+    fputs("mintd: out of memory\n", stderr);
+    abort();
 }
 
 void *mem_calloc(size_t n, size_t size)
@@ -48,6 +53,19 @@ char *mem_printf(const char *format, ...)
     int len = vasprintf(&text, format, args);
     va_end(args);
     return present(len < 0 ? NULL : text);
+}
+
+FILE *mem_open(char **text, size_t *len)
+{
+    return present(open_memstream(text, len));
+}
+
+void mem_close(FILE **stream)
+{
+    bool is_cut = ferror(*stream) != 0;
+    if (fclose(*stream) != 0 || is_cut)
+        mem_none();
+    *stream = NULL;
 }
 
 void mem_free(char **p)

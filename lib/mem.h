@@ -3,11 +3,15 @@
 #define LIB_MEM_H
 
 #include <stddef.h>
+#include <stdio.h>
 
 /*
  * Memory that is always there: when the system has none left these say so on stderr and abort, so callers never check.
  * What they return is freed with mem_free() or free().
  */
+
+/* Say that there is no memory and abort: for what libraries allocate for us. */
+_Noreturn void mem_none(void);
 
 /* n * size zeroed bytes; aborts on overflow of the product too. */
 void *mem_calloc(size_t n, size_t size);
@@ -23,6 +27,10 @@ char *mem_strndup(const char *s, size_t len);
 
 /* A new string by printf's rules. */
 char *mem_printf(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* A stream into a new string, which is there after mem_close(): *text, that the caller frees, of *len bytes. */
+FILE *mem_open(char **text, size_t *len);
+void mem_close(FILE **stream);
 
 /* Free *p and set it to NULL; takes the address of any char pointer, so it is an AUTO handler for strings. */
 void mem_free(char **p);

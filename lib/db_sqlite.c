@@ -10,11 +10,11 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
-#include <uthash.h>
 
 #include "lib/auto.h"
 #include "lib/clock.h"
 #include "lib/db_engine.h"
+#include "lib/hash.h"
 #include "lib/log.h"
 #include "lib/mem.h"
 
@@ -140,7 +140,10 @@ static void put_row(sqlite3_stmt *handle, struct db_rows *rows)
 {
     int cols = sqlite3_column_count(handle);
     for (int i = 0; i < cols; i++) {
+        bool is_null = sqlite3_column_type(handle, i) == SQLITE_NULL;
         const char *text = (const char *)sqlite3_column_text(handle, i);
+        if (text == NULL && !is_null)
+            mem_none();
         db_rows_put(rows, (size_t)cols, text, (size_t)sqlite3_column_bytes(handle, i));
     }
 }

@@ -52,6 +52,17 @@ static bool is_blank(const char *text, size_t len)
     return true;
 }
 
+/* A member that was left out for want of memory would go unnoticed: jansson's allocations abort as our own do. */
+static void *allocate(size_t size)
+{
+    return mem_resize(NULL, 1, size);
+}
+
+__attribute__((constructor)) static void use_our_memory(void)
+{
+    json_set_alloc_funcs(allocate, free);
+}
+
 void json_release(json_t **json)
 {
     json_decref(*json);

@@ -46,6 +46,8 @@ static pcre2_code *compile(const char *pattern, bool whole, char *why, size_t wh
     if (whole)
         options |= PCRE2_ANCHORED | PCRE2_ENDANCHORED;
     AUTO(compile_context_free) pcre2_compile_context *context = pcre2_compile_context_create(NULL);
+    if (context == NULL)
+        mem_none();
     pcre2_set_max_pattern_length(context, PATTERN_MAX);
     int code = 0;
     size_t at = 0;
@@ -67,7 +69,7 @@ enum err match_new(const char *pattern, bool whole, char *why, size_t why_size, 
         return ERR_PATTERN_GROUP;
     m->limits = pcre2_match_context_create(NULL);
     if (m->limits == NULL)
-        return ERR_INTERNAL;
+        mem_none();
     pcre2_set_match_limit(m->limits, MATCH_LIMIT);
     pcre2_set_depth_limit(m->limits, DEPTH_LIMIT);
     pcre2_set_heap_limit(m->limits, HEAP_LIMIT_KIB);
@@ -91,9 +93,10 @@ enum err match_first_group(const struct match *m, const char *subject, const cha
     if (size > SUBJECT_MAX)
         return ERR_PATTERN_LIMIT;
     AUTO(data_free) pcre2_match_data *data = pcre2_match_data_create_from_pattern(m->code, NULL);
-    if (data == NULL)
-        return ERR_INTERNAL;
-    int count = pcre2_match(m->code, (PCRE2_SPTR)subject, size, 0, 0, data, m->limits);
+    int count =
+        data == NULL ? PCRE2_ERROR_NOMEMORY : pcre2_match(m->code, (PCRE2_SPTR)subject, size, 0, 0, data, m->limits);
+    if (count == PCRE2_ERROR_NOMEMORY)
+        mem_none(); /* no answer would mean that the file is no key */
     if (count == PCRE2_ERROR_NOMATCH)
         return ERR_NOT_FOUND;
     if (count < 0)

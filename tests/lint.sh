@@ -41,6 +41,7 @@ only_in "sqlite3.h belongs to lib/db_sqlite.c" '#include <sqlite3' 'lib/db_sqlit
 only_in "libpq-fe.h belongs to lib/db_postgres.c" '#include <libpq' 'lib/db_postgres\.c'
 only_in "pcre2.h belongs to lib/match.c" '#include <pcre2' 'lib/match\.c'
 only_in "yaml.h belongs to lib/yaml.c" '#include <yaml' 'lib/yaml\.c'
+only_in "uthash.h is included by way of lib/hash.h" '#include <uthash' 'lib/hash\.h'
 only_in "curl.h belongs to lib/http.c" '#include <curl' 'lib/http\.c'
 only_in "openssl/ belongs to keystore/, auth/password.c and lib/rand.c" '#include <openssl/' \
     'keystore/[a-z_]+\.[ch]|auth/password\.c|lib/rand\.c'

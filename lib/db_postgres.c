@@ -6,11 +6,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <uthash.h>
 
 #include "lib/auto.h"
 #include "lib/clock.h"
 #include "lib/db_engine.h"
+#include "lib/hash.h"
 #include "lib/log.h"
 #include "lib/mem.h"
 
@@ -116,7 +116,10 @@ static enum err state_err(const PGresult *result, const char *state, const char 
     return ERR_DB;
 }
 
-/* What a failed result means. Only the first part of its message is logged: the detail has the row's values. */
+/*
+ * What a failed result means. Only the first part of its message is logged: the detail has the row's values. Without a
+ * state it is libpq that failed, for want of memory as a rule: what the server did nobody knows, nor what it says next.
+ */
 static enum err fail(struct postgres *db, const PGresult *result, const char *sql)
 {
     const char *state = log_str(PQresultErrorField(result, PG_DIAG_SQLSTATE));
@@ -124,7 +127,7 @@ static enum err fail(struct postgres *db, const PGresult *result, const char *sq
     if (error == NULL)
         error = PQresultErrorMessage(result);
     enum err e = state_err(result, state, sql);
-    if (e == ERR_DB_UNREACHABLE || PQstatus(db->handle) == CONNECTION_BAD)
+    if (*state == '\0' || e == ERR_DB_UNREACHABLE || PQstatus(db->handle) == CONNECTION_BAD)
         return lost(db, error);
     if (e == ERR_DB_RETRY)
         log_debug("database statement lost a race", LOG_STR("error", error), LOG_STR("sql", sql));

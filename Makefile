@@ -32,7 +32,7 @@ FUZZERS = $(patsubst tests/fuzz/%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 REPLAYS = $(patsubst %,$(B)/tests/fuzz/%_replay,$(FUZZERS))
 BENCHES = $(patsubst tests/bench/%.c,$(B)/bench/%,$(sort $(wildcard tests/bench/bench_*.c)))
 
-.PHONY: all tests run check model bench lint fmt asan tsan valgrind fuzz cover install clean deps deps-run deps-test deps-lint deps-bench help always
+.PHONY: all tests run check model bench lint fmt asan tsan valgrind torture fuzz cover install clean deps deps-run deps-test deps-lint deps-bench help always
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -82,6 +82,13 @@ $(B)/tests/libtests.a: $(patsubst %.c,$(B)/%.o,$(filter-out $(wildcard tests/tes
 $(B)/tests/test_%: $(B)/tests/test_%.o $(B)/tests/libtests.a $(B)/libmintd.a
 	$(call say,LINK,$@)
 	$(Q)$(LINK) -o $@ $^ $(LIBS) $(shell pkg-config --libs check libjwt)
+
+# the functions of tests/torture/calls.h, and some that fault.c names, are wrapped
+WRAPPED = $(shell sed -n 's|^ *X.\([A-Za-z0-9_]*\),.*|\1|p; s|^OWN.[^,]*, *\([A-Za-z0-9_]*\),.*|\1|p' tests/torture/*.[ch])
+$(B)/tests/test_torture: $(B)/tests/test_torture.o $(patsubst %.c,$(B)/%.o,$(wildcard tests/torture/*.c)) \
+                         $(B)/tests/libtests.a $(B)/libmintd.a
+	$(call say,LINK,$@)
+	$(Q)$(LINK) $(WRAPPED:%=-Wl,--wrap=%) -o $@ $^ $(LIBS) $(shell pkg-config --libs check libjwt)
 
 $(B)/tests/fuzz/%_replay: $(B)/tests/fuzz/%.o $(B)/tests/fuzz/replay.o $(B)/libmintd.a
 	$(Q)$(LINK) -o $@ $^ $(LIBS)
@@ -142,6 +149,12 @@ tsan: deps-test
 valgrind: deps-test
 	@$(MAKE) $(SUB) all tests
 	@tests/check.sh $(B) --valgrind $(T)
+
+## make torture     the faults of which make check has a sample, all of them (README); hours
+torture: deps-test
+	@$(MAKE) $(SUB) all tests
+	@MINTD_TORTURE=1 MINTD_TORTURE_ONLY="$(WHAT)" MINTD_TORTURE_KIND="$(KIND)" tests/check.sh $(B) \
+	  test_torture test_kill test_storage_faults
 
 ## make fuzz        each libFuzzer target for SECONDS (60)
 fuzz: deps-test

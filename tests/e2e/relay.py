@@ -15,14 +15,17 @@ class Relay:
     def __init__(self, case, target, path=None):
         self.target = target
         self.received = []
+        self.is_cut = False
+        self.ends = set()
         base = socketserver.ThreadingUnixStreamServer if path else socketserver.ThreadingTCPServer
         relay = self
 
         class Handler(socketserver.BaseRequestHandler):
             def handle(self):
                 try:
-                    relay.pass_on(self.request)
-                except OSError:
+                    if not relay.is_cut:
+                        relay.pass_on(self.request)
+                except (OSError, ValueError):
                     pass  # one of them went away
         self.server = base(path or ("127.0.0.1", 0), Handler)
         self.server.daemon_threads = True
@@ -36,14 +39,31 @@ class Relay:
             host, port = self.target.split(":")
             return socket.create_connection((host, int(port)))
         there = socket.socket(socket.AF_UNIX)
-        there.connect(self.target)
+        try:
+            there.connect(self.target)
+        except OSError:
+            there.close()
+            raise
         return there
+
+    def cut(self):
+        """End all connections, and whatever comes, until mend()."""
+        self.is_cut = True
+        for end in list(self.ends):
+            try:
+                end.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+
+    def mend(self):
+        self.is_cut = False
 
     def pass_on(self, here):
         pieces = []
         self.received.append(pieces)
         with self.connect() as there:
             other = {there: here, here: there}
+            self.ends.update(other)
             while True:
                 for end in select.select(list(other), [], [])[0]:
                     data = end.recv(65536)

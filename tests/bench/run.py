@@ -16,6 +16,7 @@ PARTS = {
     "login": "Logins, and verifying while others log in",
     "peer": "Beside Debian's glewlwyd, in its best set-up",
     "enrol": "Requests of accepted devices for a token",
+    "devices": "Requests of devices among a million devices",
     "replicas": "Two processes on one PostgreSQL",
     "live": "A million live tokens",
     "idle": "Ten thousand idle connections",

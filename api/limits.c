@@ -60,12 +60,15 @@ static enum err read_limit(struct call *c, int64_t *limit)
     return ERR_OK;
 }
 
+/* To operators no limit is 0: the UI of 4.1.0 takes -1 for a limit that is reached, and would not let them accept. */
 enum err limits_show(struct call *c)
 {
     const char *tenant = NULL;
     int64_t value = 0;
     TRY(find(c, &tenant));
     TRY(device_limit_get(c->service->db, tenant, &value));
+    if (value == DEVICE_LIMIT_NONE && c->route->surface != INTERNAL)
+        value = 0;
     AUTO(json_release) json_t *json = json_pack("{s:I}", "limit", (json_int_t)value);
     return call_json(c, 200, json);
 }

@@ -285,7 +285,7 @@ START_TEST(a_limit_is_shown_set_and_lifted)
 {
     static const char own[] = "/api/management/v2/devauth/limits/max_devices";
     begin(_i);
-    expect_limit(admin, own, "{\"limit\":-1}");
+    expect_limit(admin, own, "{\"limit\":0}");
     expect_limit(NULL, LIMIT, "{\"limit\":-1}");
     board_expect(&f, NULL, "PUT", LIMIT, "{\"LIMIT\":9223372036854775807} and more", 204, "");
     expect_limit(admin, own, "{\"limit\":9223372036854775807}");
@@ -295,7 +295,8 @@ START_TEST(a_limit_is_shown_set_and_lifted)
     expect_limit(admin, own, "{\"limit\":0}");
     board_expect(&f, NULL, "DELETE", LIMIT, NULL, 204, "");
     board_expect(&f, NULL, "DELETE", LIMIT, NULL, 204, "");
-    expect_limit(admin, own, "{\"limit\":-1}");
+    expect_limit(admin, own, "{\"limit\":0}");
+    expect_limit(NULL, LIMIT, "{\"limit\":-1}");
     expect_limit(NULL, "/api/internal/v1/devauth/tenant/acme/limits/max_devices", "{\"limit\":3}");
     finish();
 }

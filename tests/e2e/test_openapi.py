@@ -311,7 +311,7 @@ class OpenApi(Case):
         self.refuse("setTenantLimit", 400, "", {"limit": "1"})
         self.call("setTenantLimit", 204, {"limit": 7}, path={"tid": "acme"})
         self.assertEqual(self.call("getTenantLimit", 200, path={"tid": "acme"}).json(), {"limit": 7})
-        self.assertEqual(self.call("getLimit", 200).json(), {"limit": -1})
+        self.assertEqual(self.call("getLimit", 200).json(), {"limit": 0})
 
     def tenant_devices(self):
         self.call("createDeviceTenant", 201, {"tenant_id": "acme"})

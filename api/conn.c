@@ -147,7 +147,7 @@ static enum MHD_Result begin(struct conn *conn, const char *path, const char *me
 static void on_done(struct call *c)
 {
     struct conn *conn = c->front;
-    const struct io *io = conn->door->io;
+    struct io *io = conn->door->io;
     MHD_resume_connection(conn->connection);
     conn_wake(io);
 }
@@ -317,9 +317,11 @@ struct MHD_Daemon *conn_listen(struct door *door, int listen_fd)
     /* clang-format on */
 }
 
-void conn_wake(const struct io *io)
+void conn_wake(struct io *io)
 {
     uint64_t one = 1;
+    if (atomic_exchange(&io->is_woken, true))
+        return;
     ssize_t n = write(io->wake_fd, &one, sizeof one);
     (void)n; /* it can only fail when the counter is full, and then the loop is awake */
 }

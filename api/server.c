@@ -99,6 +99,14 @@ static void rest_when_starved(struct io *io)
     poll(NULL, 0, REST_MS);
 }
 
+/* Whoever wakes has done before what it wakes for, so it is found in this turn, also when its write comes later. */
+static bool look_for_wakes(struct io *io, bool is_written)
+{
+    uint64_t wakes;
+    bool was_read = is_written && read(io->wake_fd, &wakes, sizeof wakes) > 0;
+    return atomic_exchange(&io->is_woken, false) || was_read;
+}
+
 /*
  * Everything is run when a worker is done and at each sweep; else a door where nothing happened is left alone,
  * which saves its epoll_wait().
@@ -110,8 +118,7 @@ static void turn(struct io *io)
     poll(ready, LISTENERS + 1, prepare(io, ready, is_due));
     io->now_ms = now_ms();
     bool is_sweep = io->now_ms >= io->sweep_ms;
-    uint64_t wakes;
-    bool is_woken = ready[LISTENERS].revents != 0 && read(io->wake_fd, &wakes, sizeof wakes) > 0;
+    bool is_woken = look_for_wakes(io, ready[LISTENERS].revents != 0);
     for (size_t i = 0; i < LISTENERS; i++)
         if (io->door[i].daemon != NULL && (is_sweep || is_woken || is_due[i] || ready[i].revents != 0))
             MHD_run(io->door[i].daemon);

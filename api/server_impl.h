@@ -37,8 +37,9 @@ struct door {
 struct io {
     struct server *server;
     pthread_t thread;
-    bool is_running; /* thread is to be joined: the starter's */
-    int wake_fd;     /* eventfd, written by any thread */
+    bool is_running;       /* thread is to be joined: the starter's */
+    int wake_fd;           /* eventfd, written by any thread */
+    _Atomic bool is_woken; /* and whoever finds this true need not write: the thread has not looked yet */
     struct door door[LISTENERS];
     struct deadline_list deadlines;
     int64_t now_ms;
@@ -69,6 +70,6 @@ struct server {
 struct MHD_Daemon *conn_listen(struct door *door, int listen_fd);
 
 /* End the sleep of an I/O thread, from any thread. */
-void conn_wake(const struct io *io);
+void conn_wake(struct io *io);
 
 #endif

@@ -191,22 +191,3 @@ char *fixture_forge(struct fixture *f, const char *payload)
     ck_ok(jws_sign(keyset_signing(view.set), payload, strlen(payload), &token));
     return mem_printf("Bearer %s", token);
 }
-
-/* A login and a verification on each engine. */
-static void warm_up(void)
-{
-    for (int engine = 0; engine < SUPPORT_ENGINES; engine++) {
-        struct fixture f;
-        fixture_init(&f, engine);
-        AUTO(mem_free) char *bearer = fixture_login(&f);
-        fixture_expect(&f, "/api/internal/v1/useradm/auth/verify", bearer, 200);
-        fixture_expect(&f, "/api/management/v1/useradm/users", bearer, 200);
-        fixture_release(&f);
-    }
-}
-
-/* Whoever links this file takes part. */
-__attribute__((constructor)) static void join(void)
-{
-    support_warm_up(warm_up);
-}

@@ -16,6 +16,7 @@
 #include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/mem.h"
+#include "lib/metrics.h"
 #include "lib/migrate.h"
 
 #define DIRS_MAX 16
@@ -27,7 +28,7 @@ static char *urls[URLS_MAX];
 static char *schemas[URLS_MAX];
 static size_t urls_count;
 static int log_fd = -1;
-static void (*warm_up)(void);
+static bool forks;
 
 static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
 {
@@ -68,9 +69,20 @@ static char *new_schema(char **name)
     return mem_printf("%s&options=-csearch_path%%3D%s", server_url(), *name);
 }
 
+static void stop_log_capture(void)
+{
+    if (log_fd < 0)
+        return;
+    log_to(STDERR_FILENO);
+    log_setup(LOG_INFO, LOG_TEXT);
+    close(log_fd);
+    log_fd = -1;
+}
+
 static void clean_up(void)
 {
     clock_set(-1);
+    stop_log_capture();
     for (; urls_count > 0; urls_count--) {
         if (schemas[urls_count - 1] != NULL)
             run_on_server("DROP SCHEMA %s CASCADE", schemas[urls_count - 1]);
@@ -174,6 +186,22 @@ char *support_log(void)
     return text;
 }
 
+int64_t support_metric(const char *series)
+{
+    char *text = NULL;
+    size_t len = 0;
+    FILE *out = open_memstream(&text, &len);
+    metrics_write(out);
+    fclose(out);
+    char *name = mem_printf("\n%s ", series);
+    const char *line = strstr(text, name);
+    ck_assert_msg(line != NULL, "there is no metric %s", series);
+    int64_t value = strtoll(line + strlen(name), NULL, 10);
+    mem_free(&name);
+    free(text);
+    return value;
+}
+
 static bool is_slow(void)
 {
     return getenv("MINTD_TEST_SLOW") != NULL;
@@ -184,36 +212,24 @@ int support_times(int n, int few)
     return is_slow() ? few : n;
 }
 
-void support_warm_up(void (*run)(void))
+TCase *support_tcase(const char *name)
 {
-    warm_up = run;
+    TCase *tc = (tcase_create)(name);
+    if (is_slow() && !forks)
+        tcase_add_checked_fixture(tc, NULL, clean_up);
+    return tc;
 }
 
-START_TEST(warms_up)
+void support_fork(void)
 {
-    warm_up();
-    clean_up();
-}
-END_TEST
-
-/* As a test that is not in a process of its own. */
-static void run_warm_up(void)
-{
-    Suite *suite = suite_create("warm-up");
-    TCase *tc = tcase_create("warm-up");
-    tcase_add_test(tc, warms_up);
-    suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_MINIMAL);
-    srunner_free(runner);
+    forks = true;
 }
 
 int support_main(Suite *suite)
 {
-    if (is_slow() && warm_up != NULL)
-        run_warm_up();
     SRunner *runner = srunner_create(suite);
+    if (is_slow() && !forks)
+        srunner_set_fork_status(runner, CK_NOFORK);
     srunner_run_all(runner, CK_ENV);
     int failed = srunner_ntests_failed(runner);
     srunner_free(runner);

@@ -4,6 +4,7 @@
 
 #include <check.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "lib/db.h"
 #include "lib/err.h"
@@ -46,17 +47,24 @@ char *support_data(const char *name, size_t *len);
 void support_log_capture(void);
 char *support_log(void);
 
+/* The value of a series, such as name{label="value"}, as /metrics shows it now. Fails the test when there is none. */
+int64_t support_metric(const char *series);
+
 /*
  * n; under valgrind few (of what counts down, such as a step, more): for loops in which more of the same finds nothing
  * new there.
  */
 int support_times(int n, int few);
 
+/* tcase_create() whose tests, when one process runs them all, leave nothing to the next. */
+TCase *support_tcase(const char *name);
+#define tcase_create(name) support_tcase(name)
+
 /*
- * Under valgrind run this once before the first test. Each test is a child of what ran before it, and takes along the
- * machine code that valgrind has translated so far; without it every one begins by translating OpenSSL again.
+ * Under valgrind one process runs all tests of a program: a child for each would translate OpenSSL anew. What needs
+ * children there too, such as a test of an abort or of a count since the start, says so before support_main().
  */
-void support_warm_up(void (*run)(void));
+void support_fork(void);
 
 /* Run the suite: the main() of each test program. */
 int support_main(Suite *suite);

@@ -297,5 +297,6 @@ static Suite *suite(void)
 
 int main(void)
 {
+    support_fork(); /* counts are from the start */
     return support_main(suite());
 }

@@ -17,7 +17,6 @@
 #include "lib/db.h"
 #include "lib/db_engine.h"
 #include "lib/mem.h"
-#include "lib/metrics.h"
 #include "tests/support.h"
 
 static struct db *open_file(const char *path, size_t size)
@@ -50,21 +49,6 @@ static void check_settings(struct db *db)
     check_setting(db, "PRAGMA synchronous", "2");
     check_setting(db, "PRAGMA foreign_keys", "1");
     check_setting(db, "PRAGMA busy_timeout", "5000");
-}
-
-static int64_t counter(const char *name)
-{
-    char *text = NULL;
-    size_t len = 0;
-    FILE *out = open_memstream(&text, &len);
-    metrics_write(out);
-    fclose(out);
-    AUTO(mem_free) char *needle = mem_printf("\n%s ", name);
-    const char *line = strstr(text, needle);
-    ck_assert_ptr_nonnull(line);
-    int64_t value = strtoll(line + strlen(needle), NULL, 10);
-    free(text);
-    return value;
 }
 
 struct both {
@@ -331,7 +315,7 @@ static int64_t run_in_line(struct db *db, struct writer *writers, size_t n)
     struct gate gate = {.db = db};
     sem_init(&gate.entered, 0, 0);
     sem_init(&gate.go, 0, 0);
-    int64_t before = counter("mintd_db_commits_total");
+    int64_t before = support_metric("mintd_db_commits_total");
     pthread_t holder;
     ck_assert_int_eq(pthread_create(&holder, NULL, hold, &gate), 0);
     sem_wait(&gate.entered);
@@ -347,7 +331,7 @@ static int64_t run_in_line(struct db *db, struct writer *writers, size_t n)
         pthread_join(writers[i].thread, NULL);
     sem_destroy(&gate.entered);
     sem_destroy(&gate.go);
-    return counter("mintd_db_commits_total") - before;
+    return support_metric("mintd_db_commits_total") - before;
 }
 
 static bool has_row(struct db *db, const char *id)
@@ -428,5 +412,6 @@ static Suite *suite(void)
 
 int main(void)
 {
+    support_fork(); /* what waits for a lock is watched from outside */
     return support_main(suite());
 }

@@ -415,15 +415,6 @@ START_TEST(deleting_its_set_while_it_asks)
 }
 END_TEST
 
-static void warm_up(void)
-{
-    for (int engine = 0; engine < SUPPORT_ENGINES; engine++) {
-        fleet_fixture_init(&f, engine, 1000);
-        device_free(&(struct device *){accepted_device(MAC, "k1")});
-        finish();
-    }
-}
-
 static Suite *suite(void)
 {
     Suite *s = suite_create("device_race");
@@ -444,6 +435,5 @@ static Suite *suite(void)
 
 int main(void)
 {
-    support_warm_up(warm_up);
     return support_main(suite());
 }

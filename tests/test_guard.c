@@ -9,7 +9,6 @@
 #include "lib/auto.h"
 #include "lib/clock.h"
 #include "lib/mem.h"
-#include "lib/metrics.h"
 #include "tests/support.h"
 
 #define JANE "jane@example.com"
@@ -488,20 +487,6 @@ START_TEST(what_a_stranger_typed_is_not_logged)
 }
 END_TEST
 
-static int64_t metric(const char *line)
-{
-    char *text = NULL;
-    size_t len = 0;
-    FILE *out = open_memstream(&text, &len);
-    metrics_write(out);
-    fclose(out);
-    const char *at = strstr(text, line);
-    ck_assert_msg(at != NULL, "no %s", line);
-    int64_t value = strtoll(at + strlen(line), NULL, 10);
-    free(text);
-    return value;
-}
-
 START_TEST(failures_and_locks_are_counted)
 {
     static const char *const names[] = {"mintd_login_failures_total{reason=\"credentials\"}",
@@ -513,12 +498,12 @@ START_TEST(failures_and_locks_are_counted)
     begin(_i, &locks_at_3);
     config.account_lock_after = 4;
     for (int i = 0; i < 4; i++)
-        before[i] = metric(names[i]);
+        before[i] = support_metric(names[i]);
     miss(HOME, 4);
     miss(AWAY, 1);
     ck_assert(!gets_in(AWAY));
     for (int i = 0; i < 4; i++)
-        ck_assert_int_eq(metric(names[i]) - before[i], more[i]);
+        ck_assert_int_eq(support_metric(names[i]) - before[i], more[i]);
 }
 END_TEST
 

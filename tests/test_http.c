@@ -111,6 +111,11 @@ static void finish(void)
     close(peer.listener);
 }
 
+static void forget(void)
+{
+    peer = (struct peer){0};
+}
+
 static struct http_request get(void)
 {
     return (struct http_request){.method = "GET", .url = url, .timeout_ms = PATIENCE_MS, .reply_max = REPLY_MAX};
@@ -311,6 +316,7 @@ static Suite *suite(void)
 {
     Suite *s = suite_create("http");
     TCase *tc = tcase_create("http");
+    tcase_add_checked_fixture(tc, NULL, forget);
     tcase_add_test(tc, gives_status_and_body);
     tcase_add_test(tc, sends_method_headers_and_body);
     tcase_add_test(tc, takes_no_body_for_head);
@@ -326,20 +332,7 @@ static Suite *suite(void)
     return s;
 }
 
-/* Starting libcurl takes a second in valgrind, in each test that has to. */
-static void warm_up(void)
-{
-    answer_with("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
-    struct http_request request = get();
-    char why[HTTP_WHY_SIZE] = "";
-    AUTO(http_release) struct http_reply reply = {0};
-    ck_ok(http_request(&request, why, &reply));
-    finish();
-    peer = (struct peer){0};
-}
-
 int main(void)
 {
-    support_warm_up(warm_up);
     return support_main(suite());
 }

@@ -291,7 +291,7 @@ static void make_value(struct maker *m, int depth)
 START_TEST(canonical_form_is_a_fixed_point)
 {
     struct maker m = {.state = 1};
-    for (int i = 0; i < 20000; i++) {
+    for (int i = 0; i < support_times(20000, 500); i++) {
         AUTO(mem_free) char *text = NULL;
         size_t len = 0;
         m.out = open_memstream(&text, &len);

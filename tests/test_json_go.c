@@ -57,7 +57,7 @@ END_TEST
 START_TEST(numbers_read_back)
 {
     uint64_t bits = 1;
-    for (int i = 0; i < 100000; i++) {
+    for (int i = 0; i < support_times(100000, 2000); i++) {
         char text[JSON_GO_NUMBER_SIZE];
         double number = 0;
         bits = bits * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);

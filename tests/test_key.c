@@ -42,12 +42,13 @@ static struct key *parse(enum key_alg alg)
     return key;
 }
 
-/* The checks of an RSA key take seconds under valgrind: a warm-up makes each key once. */
-static struct key *ready[ALGS];
-
+/* Each key once for a process: the checks of an RSA key take seconds under valgrind. */
 static struct key *load(enum key_alg alg)
 {
-    return ready[alg] != NULL ? key_ref(ready[alg]) : parse(alg);
+    static struct key *ready[ALGS];
+    if (ready[alg] == NULL)
+        ready[alg] = parse(alg);
+    return key_ref(ready[alg]);
 }
 
 static void sign(const struct key *key, uint8_t *sig)
@@ -440,15 +441,6 @@ END_TEST
 
 #define COUNT(array) ((int)(sizeof(array) / sizeof *(array)))
 
-static void warm_up(void)
-{
-    for (int alg = 0; alg < ALGS; alg++) {
-        uint8_t sig[KEY_SIGNATURE_MAX];
-        ready[alg] = parse((enum key_alg)alg);
-        sign(ready[alg], sig);
-    }
-}
-
 static Suite *suite(void)
 {
     Suite *s = suite_create("key");
@@ -478,6 +470,5 @@ static Suite *suite(void)
 
 int main(void)
 {
-    support_warm_up(warm_up);
     return support_main(suite());
 }

@@ -456,8 +456,9 @@ START_TEST(generates_each_kind)
         enum key_alg alg;
         size_t signature_size;
     } rows[] = {
-        {"rsa2048", KEY_RS256, 256}, {"rsa3072", KEY_RS256, 384}, {"rsa4096", KEY_RS256, 512}, {"es256", KEY_ES256, 64},
-        {"es384", KEY_ES384, 96},    {"es512", KEY_ES512, 132},   {"ed25519", KEY_EDDSA, 64},
+        {"es256", KEY_ES256, 64},    {"es384", KEY_ES384, 96},    {"es512", KEY_ES512, 132},
+        {"ed25519", KEY_EDDSA, 64},  {"rsa2048", KEY_RS256, 256}, {"rsa3072", KEY_RS256, 384},
+        {"rsa4096", KEY_RS256, 512},
     };
     AUTO(mem_wipe) char *pem = NULL;
     AUTO(mem_wipe) char *other = NULL;
@@ -467,7 +468,7 @@ START_TEST(generates_each_kind)
     ck_ok(key_parse(pem, strlen(pem), 1, KEY_RS256, &key));
     ck_assert_int_eq(key_alg(key), rows[_i].alg);
     ck_assert_uint_eq(key_signature_size(key), rows[_i].signature_size);
-    if (_i < 3) {
+    if (rows[_i].alg == KEY_RS256) {
         AUTO(json_release) json_t *jwk = key_jwk(key);
         ck_assert_str_eq(json_string_value(json_object_get(jwk, "e")), "AQAB");
         return;
@@ -525,7 +526,7 @@ static Suite *suite(void)
     tcase_add_test(tc, jwk_given_out_is_the_callers_own);
     tcase_add_loop_test(tc, thumbprint_is_that_of_the_rfcs, 0, 2);
     tcase_add_loop_test(tc, thumbprint_needs_all_members_of_a_known_type, 0, 7);
-    tcase_add_loop_test(tc, generates_each_kind, 0, 7);
+    tcase_add_loop_test(tc, generates_each_kind, 0, support_times(7, 5)); /* an RSA key of 4096 bits takes a minute */
     tcase_add_loop_test(tc, generates_nothing_else, 0, 8);
     tcase_add_test(tc, algorithm_names_are_exact);
     suite_add_tcase(s, tc);

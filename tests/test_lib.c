@@ -205,5 +205,6 @@ static Suite *suite(void)
 
 int main(void)
 {
+    support_fork(); /* one test aborts */
     return support_main(suite());
 }

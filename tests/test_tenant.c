@@ -401,18 +401,7 @@ static Suite *suite(void)
     return s;
 }
 
-static void warm_up(void)
-{
-    for (int i = 0; i < SUPPORT_ENGINES; i++) {
-        begin(i);
-        admit();
-        ck_assert_int_eq(board_verify(&board), 200);
-        finish();
-    }
-}
-
 int main(void)
 {
-    support_warm_up(warm_up);
     return support_main(suite());
 }

@@ -79,6 +79,7 @@ static int quiet(void)
 
 static void started(const char *dir, struct watch **watch)
 {
+    calls = 0;
     ck_ok(watch_start(dir, on_change, NULL, watch));
     ck_assert(comes_after(0, 10000));
 }

@@ -412,6 +412,6 @@ static Suite *suite(void)
 
 int main(void)
 {
-    support_fork(); /* what waits for a lock is watched from outside */
+    support_fork(); /* a test shortens db_limits, which the next one must not find so */
     return support_main(suite());
 }

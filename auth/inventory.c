@@ -357,7 +357,7 @@ static enum err scan(struct run *run, struct inventory_page *out)
     TRY(choose_sources(run));
     for (size_t i = 0; i < run->sources; i++)
         TRY(read_source(run, &run->source[i]));
-    if (!run->is_cut || !run->is_ordered)
+    if (run->n > 1 && (!run->is_cut || !run->is_ordered))
         qsort_r(run->match, run->n, sizeof *run->match, compare, (void *)(uintptr_t)run->search);
     take_page(run, out);
     return ERR_OK;

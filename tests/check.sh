@@ -41,8 +41,9 @@ fi
 export MINTD_TEST_POSTGRES="postgresql:///postgres?host=$work&user=mintd"
 export MINTD_BUILD="$build"
 export TZ=UTC LC_ALL=C.UTF-8
-# an allocation that is too large gives NULL, as without ASan: lib/mem.c is to see it
+# an allocation that is too large gives NULL, as without sanitizers: lib/mem.c is to see it
 export ASAN_OPTIONS=${ASAN_OPTIONS:-allocator_may_return_null=1}
+export TSAN_OPTIONS=${TSAN_OPTIONS:-allocator_may_return_null=1}
 export CK_DEFAULT_TIMEOUT=${CK_DEFAULT_TIMEOUT:-120}
 [ "$mode" = valgrind ] && export MINTD_TEST_ROTATIONS=${MINTD_TEST_ROTATIONS:-30} MINTD_TEST_SLOW=1
 

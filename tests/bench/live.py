@@ -46,7 +46,8 @@ def size(report, build):
         before = bytes_used(mintd)
         mintd.run("device", "import", folder + "/more")
         with sqlite3.connect(mintd.db.removeprefix("sqlite:")) as database:
-            database.execute("INSERT INTO device_tokens SELECT id, tenant_id, device_id, created_ms, created_ms "
+            database.execute("INSERT INTO device_tokens (id, tenant_id, device_id, asker, issued_ms, expires_ms) "
+                             "SELECT id, tenant_id, device_id, lower(hex(randomblob(32))), created_ms, created_ms "
                              "FROM auth_sets")
             database.execute("INSERT INTO device_check_ins SELECT id, created_ms, created_ms FROM devices")
         used = (bytes_used(mintd) - before) / DEVICES

@@ -6,7 +6,6 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "auth/checkin_db.h"
 #include "auth/device_event.h"
@@ -192,9 +191,7 @@ static enum err write_locked(struct checkin *checkin)
 /* Until it is time, a table is full, or it stops: then false. */
 static bool rest(struct checkin *checkin)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += CHECKIN_EVERY_MS / 1000;
+    struct timespec until = thread_limit(CHECKIN_EVERY_MS);
     int fault = 0;
     pthread_mutex_lock(&checkin->lock);
     while (!checkin->is_stopping && !checkin->is_full && fault == 0)
@@ -241,11 +238,7 @@ static struct checkin *checkin_new(const struct fleet *fleet)
         pthread_mutex_init(&checkin->shard[i].lock, NULL);
     pthread_mutex_init(&checkin->writing, NULL);
     pthread_mutex_init(&checkin->lock, NULL);
-    pthread_condattr_t attr;
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&checkin->changed, &attr);
-    pthread_condattr_destroy(&attr);
+    thread_cond_init(&checkin->changed);
     return checkin;
 }
 

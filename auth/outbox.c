@@ -4,7 +4,6 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "auth/outbox_db.h"
 #include "auth/outbox_metrics.h"
@@ -166,12 +165,7 @@ static enum err send_event(struct outbox *outbox, const char *device_id, int64_t
 /* Until something changes, or ms have passed. The lock is held. */
 static void wait_locked(struct outbox *outbox, int64_t ms)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += ms / 1000;
-    until.tv_nsec += ms % 1000 * 1000000;
-    until.tv_sec += until.tv_nsec / 1000000000;
-    until.tv_nsec %= 1000000000;
+    struct timespec until = thread_limit(ms);
     pthread_cond_timedwait(&outbox->changed, &outbox->lock, &until);
 }
 
@@ -291,11 +285,7 @@ static struct outbox *outbox_new(const struct outbox_config *config, struct db *
     outbox->round_ms = config->round_ms > 0 ? config->round_ms : ROUND_MS;
     outbox->db = db;
     pthread_mutex_init(&outbox->lock, NULL);
-    pthread_condattr_t attr;
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&outbox->changed, &attr);
-    pthread_condattr_destroy(&attr);
+    thread_cond_init(&outbox->changed);
     return outbox;
 }
 

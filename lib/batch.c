@@ -4,10 +4,8 @@
 
 #include <errno.h>
 #include <stdatomic.h>
-#include <stdint.h>
-#include <time.h>
 
-#include "lib/clock.h"
+#include "lib/thread.h"
 
 void batch_init(struct batch *batch)
 {
@@ -93,8 +91,7 @@ static bool wait_for_word(struct batch_member *member, const struct timespec *li
 /* What the member is told; BATCH_WAITS when it waited for too long and has left the line. */
 static enum batch_state wait_in_line(struct batch *batch, struct batch_member *member, int wait_ms)
 {
-    int64_t ns = clock_mono_ns() + (int64_t)wait_ms * 1000000;
-    const struct timespec limit = {.tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000};
+    const struct timespec limit = thread_limit(wait_ms);
     if (!wait_for_word(member, &limit)) {
         pthread_mutex_lock(&batch->lock);
         bool is_late = atomic_load(&member->state) == BATCH_WAITS;

@@ -16,6 +16,7 @@
 #include "lib/mem.h"
 #include "lib/metrics.h"
 #include "lib/rand.h"
+#include "lib/thread.h"
 
 METRICS_COUNTER(statements, "mintd_db_statements_total", "", "Statements given to the database.");
 METRICS_COUNTER(commits, "mintd_db_commits_total", "", "Transactions committed; on SQLite several writes share one.");
@@ -73,21 +74,11 @@ static struct pool *pool_new(const struct db_engine *engine, const char *url, si
     pool->engine = engine;
     pool->url = mem_strdup(url);
     pool->max = max > 0 ? max : 1;
-    pthread_condattr_t attr;
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&pool->freed, &attr);
-    pthread_cond_init(&pool->ended, &attr);
-    pthread_condattr_destroy(&attr);
+    thread_cond_init(&pool->freed);
+    thread_cond_init(&pool->ended);
     pthread_mutex_init(&pool->lock, NULL);
     batch_init(&pool->writes);
     return pool;
-}
-
-static struct timespec wait_limit(void)
-{
-    int64_t ns = clock_mono_ns() + (int64_t)db_limits.wait * 1000000;
-    return (struct timespec){.tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000};
 }
 
 /* Give back a connection, or with NULL the place of one. */
@@ -132,7 +123,7 @@ static enum err pool_connect(struct pool *pool, struct db_conn **out)
 /* Take an idle connection, or only the place for one (NULL). */
 static enum err pool_take(struct pool *pool, struct db_conn **out)
 {
-    struct timespec limit = wait_limit();
+    struct timespec limit = thread_limit(db_limits.wait);
     int rc = 0;
     pthread_mutex_lock(&pool->lock);
     while (pool->idle == NULL && pool->open == pool->max && rc == 0)
@@ -171,7 +162,7 @@ static bool tx_may_run(const struct pool *pool, bool alone)
 
 static enum err tx_enter(struct pool *pool, bool alone)
 {
-    struct timespec limit = wait_limit();
+    struct timespec limit = thread_limit(db_limits.wait);
     int rc = 0;
     pthread_mutex_lock(&pool->lock);
     pool->want_alone += alone;

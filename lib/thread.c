@@ -29,3 +29,22 @@ enum err thread_start(pthread_t *out, const char *name, void *(*run)(void *), vo
     pthread_setname_np(*out, shown);
     return ERR_OK;
 }
+
+void thread_cond_init(pthread_cond_t *cond)
+{
+    pthread_condattr_t attr;
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(cond, &attr);
+    pthread_condattr_destroy(&attr);
+}
+
+struct timespec thread_limit(int64_t ms)
+{
+    struct timespec limit;
+    clock_gettime(CLOCK_MONOTONIC, &limit);
+    int64_t ns = limit.tv_nsec + ms % 1000 * 1000000;
+    limit.tv_sec += ms / 1000 + ns / 1000000000;
+    limit.tv_nsec = ns % 1000000000;
+    return limit;
+}

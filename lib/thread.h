@@ -4,6 +4,8 @@
 
 #include <pthread.h>
 #include <stddef.h>
+#include <stdint.h>
+#include <time.h>
 
 #include "lib/err.h"
 
@@ -13,5 +15,11 @@
  * ERR_INTERNAL: the system has none left, which is logged
  */
 enum err thread_start(pthread_t *out, const char *name, void *(*run)(void *), void *arg);
+
+/* A condition whose timed waits go by CLOCK_MONOTONIC, as thread_limit() does. */
+void thread_cond_init(pthread_cond_t *cond);
+
+/* The end of a wait of ms from now. The kernel wakes, so clock_set() has no say in it. */
+struct timespec thread_limit(int64_t ms);
 
 #endif

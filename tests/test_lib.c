@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #define _GNU_SOURCE
+#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +10,7 @@
 #include "lib/mem.h"
 #include "lib/rand.h"
 #include "lib/sat.h"
+#include "lib/thread.h"
 #include "tests/support.h"
 
 /* Two have no text, since their replies have no body: contract/deviceauth 1.4, 3.3. */
@@ -149,6 +151,30 @@ static int compare_uuids(const void *a, const void *b)
     return memcmp(a, b, RAND_UUID_SIZE);
 }
 
+START_TEST(a_wait_ends_at_its_limit_also_when_the_clock_is_stopped)
+{
+    pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    pthread_cond_t never;
+    thread_cond_init(&never);
+    clock_set(INT64_C(1763715905120));
+    struct timespec limit = thread_limit(1020);
+    struct timespec now = thread_limit(0);
+    int64_t ms = (limit.tv_sec - now.tv_sec) * 1000 + (limit.tv_nsec - now.tv_nsec) / 1000000;
+    ck_assert_int_le(ms, 1020);
+    ck_assert_int_gt(ms, 0);
+    ck_assert_int_lt(limit.tv_nsec, 1000000000);
+    limit = thread_limit(20);
+    pthread_mutex_lock(&lock);
+    int rc = 0;
+    while (rc == 0)
+        rc = pthread_cond_timedwait(&never, &lock, &limit);
+    pthread_mutex_unlock(&lock);
+    ck_assert_int_eq(rc, ETIMEDOUT);
+    clock_set(-1);
+    pthread_cond_destroy(&never);
+}
+END_TEST
+
 START_TEST(threads_never_share_a_uuid)
 {
     enum { THREADS = 4, EACH = 1000 };
@@ -196,6 +222,7 @@ static Suite *suite(void)
     tcase_add_test(tc, uuids_are_version_4_and_differ);
     tcase_add_test(tc, ordered_uuids_sort_as_they_were_made);
     tcase_add_test(tc, a_uuid_is_known_by_its_form);
+    tcase_add_test(tc, a_wait_ends_at_its_limit_also_when_the_clock_is_stopped);
     tcase_add_test(tc, threads_never_share_a_uuid);
     tcase_add_test(tc, strings_are_copied_printed_and_wiped);
     tcase_add_test_raise_signal(tc, an_impossible_allocation_aborts, 6);

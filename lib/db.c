@@ -291,58 +291,57 @@ static enum err commit(struct pool *pool, struct db_conn *conn)
     return pool->engine->commit(conn);
 }
 
-/* fn and the commit, in a transaction that has begun. */
-static enum err finish(struct db *tx, enum err (*fn)(struct db *tx, void *arg), void *arg)
-{
-    enum err e = fn(tx, arg);
-    if (e == ERR_OK || tx->failed == ERR_DB_RETRY)
-        e = tx->failed;
-    if (e == ERR_OK)
-        return commit(tx->pool, tx->conn);
-    tx->pool->engine->rollback(tx->conn);
-    return e;
-}
-
-/* Somebody's transaction, or single statement, among those that commit together. */
-struct write {
-    struct batch_member member;
+/* A transaction. A single statement is one by itself: then fn is run_job(). */
+struct work {
     enum err (*fn)(struct db *tx, void *arg);
     void *arg;
-    bool is_statement; /* which is a transaction of its own */
-    bool is_undone;    /* because of somebody else's failure */
+    bool is_statement;
+};
+
+/* Somebody's work among those that commit together. */
+struct write {
+    struct batch_member member;
+    const struct work *work;
+    bool is_undone; /* because of somebody else's failure */
     enum err result;
 };
 
-/* Alone, nothing is between it and its commit. */
-static void write_one(struct pool *pool, struct db_conn *conn, struct write *write)
+/* A failed statement fails the whole, whatever fn makes of it; a collision is told as what it is. */
+static enum err do_work(struct db *tx, const struct work *work)
 {
-    struct db tx = {.pool = pool, .conn = conn};
-    if (write->is_statement) {
-        write->result = write->fn(&tx, write->arg);
-        return;
-    }
-    write->result = pool->engine->begin(conn);
-    if (write->result == ERR_OK)
-        write->result = finish(&tx, write->fn, write->arg);
+    enum err e = work->fn(tx, work->arg);
+    return e == ERR_OK || tx->failed == ERR_DB_RETRY ? tx->failed : e;
+}
+
+/* From BEGIN to COMMIT. */
+static enum err run_tx(struct pool *pool, struct db_conn *conn, const struct work *work)
+{
+    TRY(pool->engine->begin(conn));
+    enum err e = do_work(&(struct db){.pool = pool, .conn = conn}, work);
+    if (e == ERR_OK)
+        return commit(pool, conn);
+    pool->engine->rollback(conn);
+    return e;
+}
+
+/* Alone, nothing is between it and its commit. */
+static enum err write_one(struct pool *pool, struct db_conn *conn, const struct work *work)
+{
+    if (work->is_statement)
+        return work->fn(&(struct db){.pool = pool, .conn = conn}, work->arg);
+    return run_tx(pool, conn, work);
 }
 
 /* Each in a savepoint, so that it can fail by itself. */
-static void write_part(struct pool *pool, struct db_conn *conn, struct write *write)
+static enum err write_part(struct pool *pool, struct db_conn *conn, const struct work *work)
 {
-    struct db tx = {.pool = pool, .conn = conn};
-    write->result = pool->engine->run(conn, "SAVEPOINT part", DB_ARGS(), NULL, NULL);
-    if (write->result != ERR_OK)
-        return;
-    enum err e = write->fn(&tx, write->arg);
-    if (e == ERR_OK || tx.failed == ERR_DB_RETRY)
-        e = tx.failed;
-    if (e != ERR_OK && pool->engine->is_open(conn))
-        (void)!pool->engine->run(conn, "ROLLBACK TO part", DB_ARGS(), NULL, NULL);
-    if (pool->engine->is_open(conn)) {
-        enum err released = pool->engine->run(conn, "RELEASE part", DB_ARGS(), NULL, NULL);
-        e = e == ERR_OK ? released : e;
-    }
-    write->result = e;
+    const struct db_engine *engine = pool->engine;
+    TRY(engine->run(conn, "SAVEPOINT part", DB_ARGS(), NULL, NULL));
+    enum err e = do_work(&(struct db){.pool = pool, .conn = conn}, work);
+    if (e != ERR_OK && engine->is_open(conn))
+        (void)!engine->run(conn, "ROLLBACK TO part", DB_ARGS(), NULL, NULL);
+    enum err released = engine->is_open(conn) ? engine->run(conn, "RELEASE part", DB_ARGS(), NULL, NULL) : ERR_OK;
+    return e == ERR_OK ? released : e;
 }
 
 /* What was done for the others is undone: they may try again. */
@@ -362,7 +361,8 @@ static void write_all(struct pool *pool, struct db_conn *conn, struct batch_memb
     enum err e = pool->engine->begin(conn);
     spoil(members, n, e);
     for (size_t i = 0; e == ERR_OK && i < n; i++) {
-        write_part(pool, conn, (struct write *)members[i]);
+        struct write *write = (struct write *)members[i];
+        write->result = write_part(pool, conn, write->work);
         if (!pool->engine->is_open(conn))
             e = ERR_DB_RETRY;
     }
@@ -391,17 +391,17 @@ static void serve_writes(struct batch_member *const *members, size_t n, void *ar
     spoil(members, n, e);
     if (e != ERR_OK)
         return;
+    struct write *only = (struct write *)members[0];
     if (n == 1)
-        write_one(pool, pool->writer, (struct write *)members[0]);
+        only->result = write_one(pool, pool->writer, only->work);
     else
         write_all(pool, pool->writer, members, n);
 }
 
 /* A transaction on an engine with one writer. */
-static enum err write_together(struct pool *pool, bool is_statement, enum err (*fn)(struct db *tx, void *arg),
-                               void *arg)
+static enum err write_together(struct pool *pool, const struct work *work)
 {
-    struct write write = {.fn = fn, .arg = arg, .is_statement = is_statement};
+    struct write write = {.work = work};
     bool was_served;
     int left = max_attempts;
     do {
@@ -421,39 +421,31 @@ enum err db_exec(struct db *db, const char *sql, const struct db_arg *args, int6
 {
     struct job job = {.sql = sql, .args = args, .changed = changed};
     if (db->conn == NULL && db->pool->engine->one_writer)
-        return write_together(db->pool, true, run_job, &job);
+        return write_together(db->pool, &(struct work){run_job, &job, .is_statement = true});
     return run(db, &job);
 }
 
-/* A transaction: what fn does, or a single statement. */
-struct work {
-    enum err (*fn)(struct db *tx, void *arg);
-    void *arg;
-    const struct job *statement; /* or NULL */
-};
-
-static enum err run_work(struct pool *pool, struct db_conn *conn, const struct work *work)
+/* Where there are several writers: a statement and its commit go out as one. */
+static enum err write_beside(struct pool *pool, struct db_conn *conn, const struct work *work)
 {
-    const struct job *job = work->statement;
-    if (job != NULL) {
-        metrics_add(&statements, 1);
-        metrics_add(&commits, 1);
-        db_rows_clear(job->rows);
-        return pool->engine->write(conn, job->sql, job->args, job->rows, job->changed);
-    }
-    TRY(pool->engine->begin(conn));
-    return finish(&(struct db){.pool = pool, .conn = conn}, work->fn, work->arg);
+    if (!work->is_statement)
+        return run_tx(pool, conn, work);
+    const struct job *job = work->arg;
+    metrics_add(&statements, 1);
+    metrics_add(&commits, 1);
+    db_rows_clear(job->rows);
+    return pool->engine->write(conn, job->sql, job->args, job->rows, job->changed);
 }
 
 static enum err attempt(struct pool *pool, bool alone, const struct work *work)
 {
     if (pool->engine->one_writer)
-        return write_together(pool, work->statement != NULL, work->fn, work->arg);
+        return write_together(pool, work);
     TRY(tx_enter(pool, alone));
     struct db_conn *conn = NULL;
     enum err e = pool_get(pool, &conn);
     if (e == ERR_OK) {
-        e = run_work(pool, conn, work);
+        e = write_beside(pool, conn, work);
         pool_put(pool, conn);
     }
     tx_leave(pool);
@@ -488,7 +480,7 @@ enum err db_tx(struct db *db, enum err (*fn)(struct db *tx, void *arg), void *ar
         log_error("a transaction was begun inside a transaction", LOG_STR("engine", db_engine(db)));
         return ERR_INTERNAL;
     }
-    return repeat(db->pool, &(struct work){.fn = fn, .arg = arg});
+    return repeat(db->pool, &(struct work){fn, arg, .is_statement = false});
 }
 
 enum err db_write(struct db *db, const char *sql, const struct db_arg *args, struct db_rows **out)
@@ -497,7 +489,7 @@ enum err db_write(struct db *db, const char *sql, const struct db_arg *args, str
         return db_query(db, sql, args, out);
     AUTO(db_rows_free) struct db_rows *rows = db_rows_new();
     struct job job = {.sql = sql, .args = args, .rows = rows};
-    TRY(repeat(db->pool, &(struct work){.fn = run_job, .arg = &job, .statement = &job}));
+    TRY(repeat(db->pool, &(struct work){run_job, &job, .is_statement = true}));
     *out = MOVE(rows);
     return ERR_OK;
 }

@@ -35,7 +35,7 @@ struct db_engine {
     enum err (*run)(struct db_conn *conn, const char *sql, const struct db_arg *args, struct db_rows *rows,
                     int64_t *changed);
 
-    /* As run(), in a transaction of its own that is as those of begin(). */
+    /* As run(), in a transaction of its own that is as those of begin(). Only of engines with several writers. */
     enum err (*write)(struct db_conn *conn, const char *sql, const struct db_arg *args, struct db_rows *rows,
                       int64_t *changed);
 

@@ -365,7 +365,6 @@ const struct db_engine db_sqlite_engine = {
     .is_alive = is_alive,
     .run = run,
     .script = script,
-    .write = run,
     .begin = begin,
     .commit = commit,
     .rollback = rollback,

@@ -5,53 +5,24 @@
 #include <string.h>
 
 #include "auth/attribute.h"
+#include "auth/device_row.h"
 #include "auth/iddata.h"
 #include "keystore/jws.h"
 #include "lib/auto.h"
 #include "lib/json.h"
 #include "lib/mem.h"
 
-#define COLUMNS                                                                                                        \
-    "d.id, d.tenant_id, d.id_data, d.status, d.decommissioning, d.provisioned, d.revision, d.created_ms, "             \
-    "d.updated_ms, c.seen_ms, a.id, a.pubkey, a.status, a.created_ms "
-#define FIRST_OF_SET 10
-
-/* Behind the devices of a query, which are called d. */
+/* Devices of a query and, behind each, its sets. */
+#define COLUMNS DEVICE_ROW_COLUMNS ", a.id, a.pubkey, a.status, a.created_ms "
 #define JOINS                                                                                                          \
-    " LEFT JOIN device_check_ins c ON c.device_id = d.id LEFT JOIN auth_sets a ON a.device_id = d.id "                 \
-    "ORDER BY d.status, d.id, a.created_ms, a.id"
+    " " DEVICE_ROW_SEEN "LEFT JOIN auth_sets a ON a.device_id = d.id ORDER BY d.status, d.id, a.created_ms, a.id"
+#define FIRST_OF_SET DEVICE_ROW_WIDTH
 
 /* PostgreSQL takes nothing else as text, so no row has it. */
 static bool is_text(const char *s)
 {
     AUTO(json_release) json_t *text = json_string(s);
     return text != NULL;
-}
-
-/* A status that no release of this program wrote counts as the weakest. */
-static enum device_status status_of(const char *name)
-{
-    enum device_status status = DEVICE_NOAUTH;
-    (void)device_status_parse(name, &status);
-    return status;
-}
-
-static struct device *device_of(const struct db_rows *rows)
-{
-    struct device *device = mem_calloc(1, sizeof *device);
-    *device = (struct device){
-        .id = mem_strdup(db_rows_text(rows, 0)),
-        .tenant_id = mem_strdup(db_rows_text(rows, 1)),
-        .id_data = mem_strdup(db_rows_text(rows, 2)),
-        .status = status_of(db_rows_text(rows, 3)),
-        .is_decommissioning = db_rows_int(rows, 4) != 0,
-        .is_provisioned = db_rows_int(rows, 5) != 0,
-        .revision = db_rows_int(rows, 6),
-        .created_ms = db_rows_int(rows, 7),
-        .updated_ms = db_rows_int(rows, 8),
-        .seen_ms = db_rows_int(rows, 9),
-    };
-    return device;
 }
 
 static void add_set(struct device *device, const struct db_rows *rows)
@@ -62,7 +33,7 @@ static void add_set(struct device *device, const struct db_rows *rows)
     device->set[device->sets++] = (struct auth_set){
         .id = mem_strdup(db_rows_text(rows, FIRST_OF_SET)),
         .pubkey = mem_strdup(db_rows_text(rows, FIRST_OF_SET + 1)),
-        .status = status_of(db_rows_text(rows, FIRST_OF_SET + 2)),
+        .status = device_row_status(rows, FIRST_OF_SET + 2),
         .created_ms = db_rows_int(rows, FIRST_OF_SET + 3),
     };
 }
@@ -74,7 +45,7 @@ static void read_devices(struct db_rows *rows, struct device ***out, size_t *n)
     size_t count = 0;
     while (db_rows_next(rows)) {
         if (count == 0 || strcmp(list[count - 1]->id, db_rows_text(rows, 0)) != 0)
-            list[count++] = device_of(rows);
+            list[count++] = device_row_read(rows);
         add_set(list[count - 1], rows);
     }
     *out = list;
@@ -90,7 +61,7 @@ static enum err load_one(struct db *db, const char *sql, const char *tenant, con
     struct device *device = NULL;
     while (db_rows_next(rows)) {
         if (device == NULL)
-            device = device_of(rows);
+            device = device_row_read(rows);
         add_set(device, rows);
     }
     if (device == NULL)
@@ -132,7 +103,7 @@ enum err device_db_match(struct db *db, const char *tenant, const char *id_hash,
         return ERR_AUTH_SET_NOT_FOUND;
     snprintf(out->set_id, sizeof out->set_id, "%s", db_rows_text(rows, 0));
     snprintf(out->device_id, sizeof out->device_id, "%s", db_rows_text(rows, 1));
-    out->status = status_of(db_rows_text(rows, 2));
+    out->status = device_row_status(rows, 2);
     out->is_decommissioning = db_rows_int(rows, 3) != 0;
     return ERR_OK;
 }

@@ -1,22 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "auth/inventory_db.h"
 
+#include "auth/device_row.h"
 #include "lib/auto.h"
 #include "lib/mem.h"
 
-#define COLUMNS                                                                                                        \
-    "SELECT d.id, d.tenant_id, d.id_data, d.status, d.decommissioning, d.provisioned, d.revision, d.created_ms, "      \
-    "d.updated_ms, c.seen_ms "
-#define SEEN "LEFT JOIN device_check_ins c ON c.device_id = d.id "
+#define COLUMNS "SELECT " DEVICE_ROW_COLUMNS " "
 #define PART " LIMIT $2 OFFSET $3) "
 
 /* The part is cut out of the index alone; the rest is looked up for what it holds. */
 #define OF_DEVICES(where, order)                                                                                       \
     COLUMNS "FROM (SELECT id AS of_id FROM devices WHERE tenant_id = $1 " where "ORDER BY " order PART "p JOIN "       \
-            "devices d ON d.id = p.of_id " SEEN "ORDER BY " order
+            "devices d ON d.id = p.of_id " DEVICE_ROW_SEEN "ORDER BY " order
 #define OF_ATTRIBUTES(where, order)                                                                                    \
     COLUMNS "FROM (SELECT value AS its_value, device_id AS of_id FROM device_attributes WHERE tenant_id = $1 AND "     \
-            "name = $4 " where "ORDER BY " order PART "a JOIN devices d ON d.id = a.of_id " SEEN "ORDER BY " order
+            "name = $4 " where "ORDER BY " order PART "a JOIN devices d ON d.id = a.of_id " DEVICE_ROW_SEEN            \
+            "ORDER BY " order
 
 static const char *const sql_of[] = {
     [INVENTORY_DB_ID] = OF_DEVICES("AND id = $4 ", "id"),
@@ -30,26 +29,6 @@ static const char *const sql_of[] = {
     [INVENTORY_DB_UPDATED_DOWN] = OF_DEVICES("", "updated_ms DESC, id DESC"),
 };
 
-static struct device *device_of(const struct db_rows *rows)
-{
-    struct device *device = mem_calloc(1, sizeof *device);
-    enum device_status status = DEVICE_NOAUTH;
-    (void)device_status_parse(db_rows_text(rows, 3), &status);
-    *device = (struct device){
-        .id = mem_strdup(db_rows_text(rows, 0)),
-        .tenant_id = mem_strdup(db_rows_text(rows, 1)),
-        .id_data = mem_strdup(db_rows_text(rows, 2)),
-        .status = status,
-        .is_decommissioning = db_rows_int(rows, 4) != 0,
-        .is_provisioned = db_rows_int(rows, 5) != 0,
-        .revision = db_rows_int(rows, 6),
-        .created_ms = db_rows_int(rows, 7),
-        .updated_ms = db_rows_int(rows, 8),
-        .seen_ms = db_rows_int(rows, 9),
-    };
-    return device;
-}
-
 enum err inventory_db_read(struct db *db, const char *tenant, const struct inventory_db_source *source, int64_t skip,
                            int64_t limit, struct device ***out, size_t *n)
 {
@@ -61,7 +40,7 @@ enum err inventory_db_read(struct db *db, const char *tenant, const struct inven
     struct device **list = mem_calloc(db_rows_count(rows), sizeof(struct device *));
     size_t count = 0;
     while (db_rows_next(rows))
-        list[count++] = device_of(rows);
+        list[count++] = device_row_read(rows);
     *out = list;
     *n = count;
     return ERR_OK;

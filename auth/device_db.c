@@ -18,13 +18,6 @@
     " " DEVICE_ROW_SEEN "LEFT JOIN auth_sets a ON a.device_id = d.id ORDER BY d.status, d.id, a.created_ms, a.id"
 #define FIRST_OF_SET DEVICE_ROW_WIDTH
 
-/* PostgreSQL takes nothing else as text, so no row has it. */
-static bool is_text(const char *s)
-{
-    AUTO(json_release) json_t *text = json_string(s);
-    return text != NULL;
-}
-
 static void add_set(struct device *device, const struct db_rows *rows)
 {
     if (db_rows_is_null(rows, FIRST_OF_SET))
@@ -55,7 +48,7 @@ static void read_devices(struct db_rows *rows, struct device ***out, size_t *n)
 static enum err load_one(struct db *db, const char *sql, const char *tenant, const char *key, struct device **out)
 {
     AUTO(db_rows_free) struct db_rows *rows = NULL;
-    if (!is_text(tenant) || !is_text(key))
+    if (!json_is_utf8(tenant) || !json_is_utf8(key))
         return ERR_DEVICE_NOT_FOUND;
     TRY(db_query(db, sql, DB_ARGS(db_text(tenant), db_text(key)), &rows));
     struct device *device = NULL;
@@ -140,7 +133,7 @@ enum err device_db_list(struct db *db, const char *tenant, const struct device_f
     AUTO(db_rows_free) struct db_rows *rows = NULL;
     const char *first;
     const char *last;
-    if (!is_text(tenant)) {
+    if (!json_is_utf8(tenant)) {
         *out = NULL;
         *n = 0;
         return ERR_OK;
@@ -185,7 +178,7 @@ enum err device_db_list_after(struct db *db, const char *tenant, enum device_sta
     static const char sql[] = "SELECT " COLUMNS "FROM (SELECT * FROM devices WHERE tenant_id = $1 AND status = $2 "
                               "AND id > $3 ORDER BY id LIMIT $4) d" JOINS;
     AUTO(db_rows_free) struct db_rows *rows = NULL;
-    if (!is_text(tenant)) {
+    if (!json_is_utf8(tenant)) {
         *out = NULL;
         *n = 0;
         return ERR_OK;
@@ -201,7 +194,7 @@ enum err device_db_list_leaving(struct db *db, const char *tenant, struct device
     static const char sql[] = "SELECT " COLUMNS "FROM (SELECT * FROM devices WHERE tenant_id = $1 "
                               "AND decommissioning <> 0) d" JOINS;
     AUTO(db_rows_free) struct db_rows *rows = NULL;
-    if (!is_text(tenant)) {
+    if (!json_is_utf8(tenant)) {
         *out = NULL;
         *n = 0;
         return ERR_OK;
@@ -229,7 +222,7 @@ enum err device_db_count(struct db *db, const char *tenant, enum device_status s
 {
     static const char sql[] = "SELECT COUNT(*) FROM devices WHERE tenant_id = $1 AND status = $2";
     AUTO(db_rows_free) struct db_rows *rows = NULL;
-    if (!is_text(tenant)) {
+    if (!json_is_utf8(tenant)) {
         *count = 0;
         return ERR_OK;
     }
@@ -298,7 +291,7 @@ enum err device_db_delete(struct db *db, const char *tenant, const char *id)
 {
     static const char sql[] = "DELETE FROM devices WHERE tenant_id = $1 AND id = $2";
     int64_t changed = 0;
-    if (!is_text(tenant) || !is_text(id))
+    if (!json_is_utf8(tenant) || !json_is_utf8(id))
         return ERR_DEVICE_NOT_FOUND;
     TRY(db_exec(db, sql, DB_ARGS(db_text(tenant), db_text(id)), &changed));
     return changed == 0 ? ERR_DEVICE_NOT_FOUND : ERR_OK;
@@ -391,7 +384,7 @@ enum err device_db_delete_token(struct db *db, const char *tenant, const char *j
 {
     static const char sql[] = "DELETE FROM device_tokens WHERE tenant_id = $1 AND id = $2";
     int64_t changed = 0;
-    if (!is_text(tenant) || !is_text(jti))
+    if (!json_is_utf8(tenant) || !json_is_utf8(jti))
         return ERR_NOT_FOUND;
     TRY(db_exec(db, sql, DB_ARGS(db_text(tenant), db_text(jti)), &changed));
     return changed == 0 ? ERR_NOT_FOUND : ERR_OK;
@@ -401,7 +394,7 @@ enum err device_db_delete_tokens(struct db *db, const char *tenant, const char *
 {
     static const char all[] = "DELETE FROM device_tokens WHERE tenant_id = $1";
     static const char one[] = "DELETE FROM device_tokens WHERE tenant_id = $1 AND device_id = $2";
-    if (!is_text(tenant) || (device_id != NULL && !is_text(device_id)))
+    if (!json_is_utf8(tenant) || (device_id != NULL && !json_is_utf8(device_id)))
         return ERR_OK;
     if (device_id == NULL)
         return db_exec(db, all, DB_ARGS(db_text(tenant)), NULL);
@@ -412,7 +405,7 @@ enum err device_db_load_limit(struct db *db, const char *tenant, const char *nam
 {
     static const char sql[] = "SELECT value FROM limits WHERE tenant_id = $1 AND name = $2";
     AUTO(db_rows_free) struct db_rows *rows = NULL;
-    if (!is_text(tenant))
+    if (!json_is_utf8(tenant))
         return ERR_NOT_FOUND;
     TRY(db_query(db, sql, DB_ARGS(db_text(tenant), db_text(name)), &rows));
     if (!db_rows_next(rows))
@@ -425,7 +418,7 @@ enum err device_db_save_limit(struct db *db, const char *tenant, const char *nam
 {
     static const char sql[] = "INSERT INTO limits (tenant_id, name, value) VALUES ($1, $2, $3) "
                               "ON CONFLICT (tenant_id, name) DO UPDATE SET value = excluded.value";
-    if (!is_text(tenant))
+    if (!json_is_utf8(tenant))
         return ERR_INVALID;
     return db_exec(db, sql, DB_ARGS(db_text(tenant), db_text(name), db_int(value)), NULL);
 }
@@ -433,5 +426,5 @@ enum err device_db_save_limit(struct db *db, const char *tenant, const char *nam
 enum err device_db_delete_limit(struct db *db, const char *tenant, const char *name)
 {
     static const char sql[] = "DELETE FROM limits WHERE tenant_id = $1 AND name = $2";
-    return is_text(tenant) ? db_exec(db, sql, DB_ARGS(db_text(tenant), db_text(name)), NULL) : ERR_OK;
+    return json_is_utf8(tenant) ? db_exec(db, sql, DB_ARGS(db_text(tenant), db_text(name)), NULL) : ERR_OK;
 }

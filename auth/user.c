@@ -34,12 +34,6 @@ static bool is_ascii(const char *s)
     return true;
 }
 
-static bool is_utf8(const char *s)
-{
-    AUTO(json_release) json_t *text = json_string(s);
-    return text != NULL;
-}
-
 static bool is_one_of(char c, const char *set)
 {
     return c != '\0' && strchr(set, c) != NULL;
@@ -144,7 +138,7 @@ static enum err check_id(const char *field, const char *id, char why[USER_WHY_SI
     const char *fault = NULL;
     if (strlen(id) >= CLAIMS_TEXT_SIZE)
         fault = "the length must be no more than 127";
-    else if (!is_utf8(id))
+    else if (!json_is_utf8(id))
         fault = "must be valid UTF-8";
     if (fault == NULL)
         return ERR_OK;
@@ -230,14 +224,14 @@ enum err user_create(struct db *db, const struct user_new *new_user, char why[US
 enum err user_get(struct db *db, const char *tenant, const char *id, struct user **out)
 {
     /* nobody has such an id, and PostgreSQL does not take it as text */
-    if (!is_utf8(id) || !is_utf8(tenant))
+    if (!json_is_utf8(id) || !json_is_utf8(tenant))
         return ERR_USER_NOT_FOUND;
     return user_db_load(db, tenant, id, out);
 }
 
 enum err user_get_by_email(struct db *db, const char *tenant, const char *email, struct user **out)
 {
-    if (!is_ascii(email) || !is_utf8(tenant))
+    if (!is_ascii(email) || !json_is_utf8(tenant))
         return ERR_USER_NOT_FOUND;
     AUTO(mem_free) char *address = lower(email);
     return user_db_load_by_email(db, tenant, address, out);
@@ -245,7 +239,7 @@ enum err user_get_by_email(struct db *db, const char *tenant, const char *email,
 
 enum err user_list(struct db *db, const char *tenant, struct user ***out, size_t *n)
 {
-    if (is_utf8(tenant))
+    if (json_is_utf8(tenant))
         return user_db_list(db, tenant, out, n);
     *out = NULL;
     *n = 0;
@@ -281,7 +275,7 @@ enum err user_set_password(struct db *db, const char *tenant, const char *email,
                            char why[USER_WHY_SIZE])
 {
     TRY(user_check(NULL, password, why));
-    if (!is_ascii(email) || !is_utf8(tenant))
+    if (!is_ascii(email) || !json_is_utf8(tenant))
         return ERR_USER_NOT_FOUND;
     if (is_similar(password, email))
         return fail(ERR_PASSWORD_SIMILAR, why);
@@ -354,14 +348,14 @@ enum err user_update(struct db *db, const struct user_change *change, char why[U
 
 enum err user_delete(struct db *db, const char *tenant, const char *id)
 {
-    if (!is_utf8(id) || !is_utf8(tenant))
+    if (!json_is_utf8(id) || !json_is_utf8(tenant))
         return ERR_USER_NOT_FOUND;
     return user_db_delete(db, tenant, id);
 }
 
 enum err user_revoke(struct db *db, const char *tenant, const char *id)
 {
-    if (!is_utf8(tenant) || (id != NULL && !is_utf8(id)))
+    if (!json_is_utf8(tenant) || (id != NULL && !json_is_utf8(id)))
         return ERR_OK;
     return id != NULL ? user_db_revoke(db, tenant, id) : user_db_revoke_tenant(db, tenant);
 }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "lib/json.h"
 
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -117,6 +116,12 @@ void json_set_time(json_t *object, const char *name, int64_t ms)
     char text[CLOCK_RFC3339_SIZE];
     clock_rfc3339(ms, text);
     json_object_set_new(object, name, json_string(text));
+}
+
+bool json_is_utf8(const char *s)
+{
+    AUTO(json_release) json_t *text = json_string(s);
+    return text != NULL;
 }
 
 char *json_escape(const char *text)

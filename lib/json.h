@@ -3,6 +3,7 @@
 #define LIB_JSON_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -33,6 +34,9 @@ json_t *json_member(const json_t *object, const char *name);
 
 /* Add a time, in milliseconds since the epoch, in the wire's RFC 3339 form (contract/useradm 1.1). */
 void json_set_time(json_t *object, const char *name, int64_t ms);
+
+/* Whether s is UTF-8, without surrogates: what a JSON string can say, and all that PostgreSQL takes as text. */
+bool json_is_utf8(const char *s);
 
 /* A JSON text with < > & U+2028 U+2029 as \uXXXX and everything else as it is. The caller frees it. */
 char *json_escape(const char *text);

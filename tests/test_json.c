@@ -93,6 +93,25 @@ START_TEST(members_are_found_in_any_case_exact_first)
 }
 END_TEST
 
+START_TEST(only_utf8_is_text)
+{
+    static const char *const good[] = {"", "plain", "\xc3\xa9", "\xef\xbf\xbf", "\xf4\x8f\xbf\xbf"};
+    static const char *const bad[] = {
+        "\xff",             /* no byte of it */
+        "a\x80",            /* goes on with nothing before it */
+        "\xc3",             /* ends too early */
+        "\xc3(",            /* does not go on */
+        "\xc0\xaf",         /* "/" in more bytes than it needs */
+        "\xed\xa0\x80",     /* a surrogate */
+        "\xf4\x90\x80\x80", /* behind U+10FFFF */
+    };
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++)
+        ck_assert_msg(json_is_utf8(good[i]), "good %zu", i);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        ck_assert_msg(!json_is_utf8(bad[i]), "bad %zu", i);
+}
+END_TEST
+
 START_TEST(output_escapes_what_is_unsafe_in_html)
 {
     static const struct {
@@ -141,6 +160,7 @@ static Suite *suite(void)
     tcase_add_test(tc, a_body_is_its_first_value);
     tcase_add_test(tc, a_bad_body_is_explained);
     tcase_add_test(tc, members_are_found_in_any_case_exact_first);
+    tcase_add_test(tc, only_utf8_is_text);
     tcase_add_test(tc, output_escapes_what_is_unsafe_in_html);
     tcase_add_test(tc, times_are_utc_with_the_milliseconds_that_count);
     suite_add_tcase(s, tc);

@@ -96,8 +96,7 @@ static enum err call(struct device_propagate *run, const char *method, const cha
         return ERR_OK;
     }
     pace(run);
-    int64_t give_up_ms = atomic_load(&run->give_up_ms);
-    if (give_up_ms != 0 && clock_mono_ms() >= give_up_ms) {
+    if (http_is_given_up(&run->give_up_ms)) {
         snprintf(run->why, sizeof run->why, "the time is up");
         return ERR_HTTP_TIMEOUT;
     }

@@ -8,7 +8,6 @@
 
 #include "auth/peers.h"
 #include "lib/auto.h"
-#include "lib/clock.h"
 #include "lib/json_scan.h"
 #include "lib/log.h"
 #include "lib/mem.h"
@@ -76,8 +75,7 @@ void workflow_release(struct workflow_engine *engine)
 
 bool workflow_is_given_up(const struct workflow_engine *engine)
 {
-    int64_t give_up_ms = atomic_load(&engine->give_up_ms);
-    return give_up_ms != 0 && clock_mono_ms() >= give_up_ms;
+    return http_is_given_up(&engine->give_up_ms);
 }
 
 enum workflow_outcome workflow_call(const struct workflow_engine *engine, const char *workflow, const char *body,

@@ -3,7 +3,6 @@
 
 #include <curl/curl.h>
 #include <pthread.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -76,18 +75,17 @@ static size_t take(char *data, size_t size, size_t n, void *arg)
 }
 
 /* Anything but 0 makes libcurl end the transfer. */
-static int is_given_up(void *arg, curl_off_t to_get, curl_off_t got, curl_off_t to_send, curl_off_t sent)
+static int check_time(void *arg, curl_off_t to_get, curl_off_t got, curl_off_t to_send, curl_off_t sent)
 {
     (void)to_get, (void)got, (void)to_send, (void)sent;
     const struct http_request *request = arg;
-    int64_t at_ms = atomic_load(request->give_up_ms);
-    return at_ms != 0 && clock_mono_ms() >= at_ms;
+    return http_is_given_up(request->give_up_ms);
 }
 
 static void set_up_give_up(CURL *curl, const struct http_request *request)
 {
     curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
-    curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, is_given_up);
+    curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, check_time);
     curl_easy_setopt(curl, CURLOPT_XFERINFODATA, request);
 }
 
@@ -178,4 +176,10 @@ void http_release(struct http_reply *reply)
     mem_free(&reply->type);
     mem_free(&reply->body);
     *reply = (struct http_reply){0};
+}
+
+bool http_is_given_up(const _Atomic int64_t *give_up_ms)
+{
+    int64_t at_ms = atomic_load(give_up_ms);
+    return at_ms != 0 && clock_mono_ms() >= at_ms;
 }

@@ -3,6 +3,7 @@
 #define LIB_HTTP_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -43,5 +44,8 @@ struct http_reply {
  */
 enum err http_request(const struct http_request *request, char why[HTTP_WHY_SIZE], struct http_reply *out);
 void http_release(struct http_reply *reply);
+
+/* Whether the time of a give_up_ms has come. */
+bool http_is_given_up(const _Atomic int64_t *give_up_ms);
 
 #endif

@@ -203,6 +203,17 @@ START_TEST(is_given_up_when_told)
 }
 END_TEST
 
+START_TEST(is_given_up_from_its_time_on)
+{
+    _Atomic int64_t give_up_ms = 0;
+    ck_assert(!http_is_given_up(&give_up_ms));
+    atomic_store(&give_up_ms, clock_mono_ms() + PATIENCE_MS);
+    ck_assert(!http_is_given_up(&give_up_ms));
+    atomic_store(&give_up_ms, clock_mono_ms());
+    ck_assert(http_is_given_up(&give_up_ms));
+}
+END_TEST
+
 START_TEST(follows_no_redirect)
 {
     answer_with("HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n");
@@ -321,6 +332,7 @@ static Suite *suite(void)
     tcase_add_test(tc, sends_method_headers_and_body);
     tcase_add_test(tc, takes_no_body_for_head);
     tcase_add_loop_test(tc, is_given_up_when_told, 0, 2);
+    tcase_add_test(tc, is_given_up_from_its_time_on);
     tcase_add_test(tc, follows_no_redirect);
     tcase_add_test(tc, uses_no_proxy_of_the_environment);
     tcase_add_loop_test(tc, refuses_a_reply_that_is_too_large, 0, 3);

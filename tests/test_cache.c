@@ -2,13 +2,10 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "auth/cache.h"
 #include "lib/auto.h"
-#include "lib/mem.h"
-#include "lib/metrics.h"
 #include "tests/support.h"
 
 static const struct cache_key key = {.kid = 7, .serial = 3};
@@ -140,21 +137,6 @@ static size_t count_there(struct cache *cache, uint32_t n)
     return there;
 }
 
-/* As the operator sees it; -1: not shown. */
-static long shown(const char *name)
-{
-    char *text = NULL;
-    size_t len = 0;
-    FILE *out = open_memstream(&text, &len);
-    metrics_write(out);
-    fclose(out);
-    AUTO(mem_free) char *line = mem_printf("\n%s ", name);
-    const char *found = strstr(text, line);
-    long value = found != NULL ? strtol(found + strlen(line), NULL, 10) : -1;
-    free(text);
-    return value;
-}
-
 /* Of caches with less room than places, the number of tokens that a byte more or less holds. */
 START_TEST(never_takes_more_memory_than_it_may)
 {
@@ -165,16 +147,16 @@ START_TEST(never_takes_more_memory_than_it_may)
         cache_insert(cache, &token, &key);
         ck_assert(has(cache, n));
         if (n % 100 == 0)
-            ck_assert_int_le(shown("mintd_token_cache_bytes"), (long)bytes);
+            ck_assert_int_le(support_metric("mintd_token_cache_bytes"), (long)bytes);
     }
     size_t there = count_there(cache, 1000);
-    ck_assert_int_eq(shown("mintd_token_cache_entries"), (long)there);
+    ck_assert_int_eq(support_metric("mintd_token_cache_entries"), (long)there);
     ck_assert_uint_le(there * sizeof(int64_t) * 12, bytes);
     ck_assert_uint_ge(there, sizes[_i] * 100 < 150 ? sizes[_i] * 90 : 140);
-    ck_assert_int_eq(shown("mintd_token_cache_evictions_total"), 1000 - (long)there);
+    ck_assert_int_eq(support_metric("mintd_token_cache_evictions_total"), 1000 - (long)there);
     cache_free(&cache);
-    ck_assert_int_eq(shown("mintd_token_cache_bytes"), 0);
-    ck_assert_int_eq(shown("mintd_token_cache_entries"), 0);
+    ck_assert_int_eq(support_metric("mintd_token_cache_bytes"), 0);
+    ck_assert_int_eq(support_metric("mintd_token_cache_entries"), 0);
 }
 END_TEST
 
@@ -186,8 +168,8 @@ START_TEST(hits_and_misses_are_counted)
     ck_assert(has(cache, 1));
     ck_assert(has(cache, 1));
     ck_assert(!has(cache, 2));
-    ck_assert_int_eq(shown("mintd_token_cache_hits_total"), 2);
-    ck_assert_int_eq(shown("mintd_token_cache_misses_total"), 1);
+    ck_assert_int_eq(support_metric("mintd_token_cache_hits_total"), 2);
+    ck_assert_int_eq(support_metric("mintd_token_cache_misses_total"), 1);
 }
 END_TEST
 
@@ -210,8 +192,8 @@ START_TEST(a_tidy_forgets_what_is_not_usable)
     cache_tidy(cache, is_usable, &now);
     for (uint32_t n = 0; n < 100; n++)
         ck_assert_int_eq(has(cache, n), n > 49 && n % 2 == 0);
-    ck_assert_int_eq(shown("mintd_token_cache_entries"), 25);
-    ck_assert_int_eq(shown("mintd_token_cache_evictions_total"), 0);
+    ck_assert_int_eq(support_metric("mintd_token_cache_entries"), 25);
+    ck_assert_int_eq(support_metric("mintd_token_cache_evictions_total"), 0);
     cache_tidy(NULL, is_usable, &now);
 }
 END_TEST

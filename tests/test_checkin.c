@@ -4,7 +4,6 @@
 
 #include <pthread.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "auth/device_admit.h"
@@ -12,7 +11,6 @@
 #include "lib/auto.h"
 #include "lib/clock.h"
 #include "lib/mem.h"
-#include "lib/metrics.h"
 #include "tests/engine.h"
 #include "tests/fixture.h"
 
@@ -60,21 +58,6 @@ static int64_t seen_in_database(const char *id)
     return device->seen_ms;
 }
 
-static int64_t counter(const char *name)
-{
-    char *text = NULL;
-    size_t len = 0;
-    FILE *out = open_memstream(&text, &len);
-    metrics_write(out);
-    fclose(out);
-    AUTO(mem_free) char *line = mem_printf("\n%s ", name);
-    const char *at = strstr(text, line);
-    ck_assert_ptr_nonnull(at);
-    int64_t value = strtoll(at + strlen(line), NULL, 10);
-    free(text);
-    return value;
-}
-
 START_TEST(a_verified_call_is_a_check_in)
 {
     begin(_i);
@@ -115,19 +98,19 @@ START_TEST(verifying_writes_no_row)
     AUTO(mem_free) char *id = NULL;
     AUTO(mem_wipe) char *bearer = admit(1, &id);
     fixture_expect(&f, VERIFY, bearer, 200); /* from here on it is known to be alive */
-    int64_t before = counter("mintd_db_statements_total");
+    int64_t before = support_metric("mintd_db_statements_total");
     for (int i = 0; i < 50; i++)
         fixture_expect(&f, VERIFY, bearer, 200);
-    ck_assert_int_eq(counter("mintd_db_statements_total"), before);
+    ck_assert_int_eq(support_metric("mintd_db_statements_total"), before);
     ck_assert_int_eq(seen_in_database(id), 0);
     ck_ok(checkin_write(f.fleet.checkin));
     ck_assert_int_eq(seen_in_database(id), NOW_MS);
     AUTO(device_free) struct device *device = NULL;
     ck_ok(device_get(f.db, "", id, &device));
     ck_assert_int_eq(device->updated_ms, NOW_MS);
-    int64_t written = counter("mintd_check_ins_written_total");
+    int64_t written = support_metric("mintd_check_ins_written_total");
     ck_ok(checkin_write(f.fleet.checkin));
-    ck_assert_int_eq(counter("mintd_check_ins_written_total"), written);
+    ck_assert_int_eq(support_metric("mintd_check_ins_written_total"), written);
     finish();
 }
 END_TEST
@@ -167,7 +150,7 @@ START_TEST(memory_is_bounded_and_loses_nothing_old)
         snprintf(other, sizeof other, "%d", i);
         checkin_note(f.fleet.checkin, other);
     }
-    ck_assert_int_gt(counter("mintd_check_ins_dropped_total"), 0);
+    ck_assert_int_gt(support_metric("mintd_check_ins_dropped_total"), 0);
     checkin_stop(&f.fleet.checkin);
     ck_assert_int_eq(seen_in_database(id), NOW_MS);
     finish();

@@ -11,7 +11,6 @@
 #include "api/route.h"
 #include "api/server.h"
 #include "lib/mem.h"
-#include "lib/metrics.h"
 #include "tests/support.h"
 #include "tests/wire.h"
 
@@ -133,30 +132,14 @@ static bool is_one_held(void)
     return atomic_load(&holding) >= 1;
 }
 
-/* The value of a metric in the text that /metrics would show. */
-static long metric(const char *series)
-{
-    char *text = NULL;
-    size_t len = 0;
-    FILE *out = open_memstream(&text, &len);
-    metrics_write(out);
-    fclose(out);
-    long value = -1;
-    for (const char *at = text; (at = strstr(at, series)) != NULL; at++)
-        if (at == text || at[-1] == '\n')
-            value = strtol(at + strlen(series), NULL, 10);
-    free(text);
-    return value;
-}
-
 static bool is_one_connected(void)
 {
-    return metric("mintd_connections ") == 1;
+    return support_metric("mintd_connections") == 1;
 }
 
 static bool is_none_connected(void)
 {
-    return metric("mintd_connections ") == 0;
+    return support_metric("mintd_connections") == 0;
 }
 
 /* Requests and replies */
@@ -633,7 +616,7 @@ START_TEST(closes_connections_over_the_limit_and_recovers)
 {
     config.connections_max = 8;
     start();
-    long before = metric("mintd_connections_refused_total{reason=\"limit\"} ");
+    int64_t before = support_metric("mintd_connections_refused_total{reason=\"limit\"}");
     struct wire *in[8];
     for (size_t i = 0; i < 8; i++) {
         in[i] = wire_open(port);
@@ -642,8 +625,8 @@ START_TEST(closes_connections_over_the_limit_and_recovers)
     struct wire *over = wire_open(port);
     ck_assert(wire_ends(over));
     wire_close(over);
-    ck_assert_int_eq(metric("mintd_connections_refused_total{reason=\"limit\"} "), before + 1);
-    ck_assert_int_eq(metric("mintd_connections "), 8);
+    ck_assert_int_eq(support_metric("mintd_connections_refused_total{reason=\"limit\"}"), before + 1);
+    ck_assert_int_eq(support_metric("mintd_connections"), 8);
     wire_close(in[0]);
     int status = 0;
     for (int64_t end = wire_now_ms() + WIRE_PATIENCE_MS; status != 200 && wire_now_ms() < end;)
@@ -722,14 +705,14 @@ START_TEST(cuts_a_client_that_drips_its_headers)
 {
     config.header_timeout_ms = 300;
     start();
-    long before = metric("mintd_deadline_kills_total{phase=\"headers\"} ");
+    int64_t before = support_metric("mintd_deadline_kills_total{phase=\"headers\"}");
     struct wire *w = wire_open(port);
     bool is_cut = false;
     int64_t took =
         drip(w, "GET /ok HTTP/1.1\r\nHost: x\r\nX-Slow: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", &is_cut);
     ck_assert(is_cut);
     ck_assert_int_ge(took, 250);
-    ck_assert_int_eq(metric("mintd_deadline_kills_total{phase=\"headers\"} "), before + 1);
+    ck_assert_int_eq(support_metric("mintd_deadline_kills_total{phase=\"headers\"}"), before + 1);
     wire_close(w);
 }
 END_TEST
@@ -753,13 +736,13 @@ START_TEST(cuts_a_client_that_drips_its_body)
 {
     config.body_timeout_ms = 300;
     start();
-    long before = metric("mintd_deadline_kills_total{phase=\"body\"} ");
+    int64_t before = support_metric("mintd_deadline_kills_total{phase=\"body\"}");
     struct wire *w = wire_open(port);
     wire_send(w, POST_WITH("Content-Length: 1000\r\n"));
     bool is_cut = false;
     drip(w, "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", &is_cut);
     ck_assert(is_cut);
-    ck_assert_int_eq(metric("mintd_deadline_kills_total{phase=\"body\"} "), before + 1);
+    ck_assert_int_eq(support_metric("mintd_deadline_kills_total{phase=\"body\"}"), before + 1);
     wire_close(w);
 }
 END_TEST
@@ -768,10 +751,10 @@ START_TEST(cuts_a_client_that_says_nothing)
 {
     config.header_timeout_ms = 300;
     start();
-    long before = metric("mintd_deadline_kills_total{phase=\"headers\"} ");
+    int64_t before = support_metric("mintd_deadline_kills_total{phase=\"headers\"}");
     struct wire *w = wire_open(port);
     ck_assert(wire_ends(w));
-    ck_assert_int_eq(metric("mintd_deadline_kills_total{phase=\"headers\"} "), before + 1);
+    ck_assert_int_eq(support_metric("mintd_deadline_kills_total{phase=\"headers\"}"), before + 1);
     wire_close(w);
 }
 END_TEST
@@ -781,11 +764,11 @@ START_TEST(cuts_a_client_whose_chunk_never_ends)
 {
     config.body_timeout_ms = 300;
     start();
-    long before = metric("mintd_deadline_kills_total{phase=\"body\"} ");
+    int64_t before = support_metric("mintd_deadline_kills_total{phase=\"body\"}");
     struct wire *w = wire_open(port);
     wire_send(w, POST_WITH("Transfer-Encoding: chunked\r\n") "ffffffffffffffff\r\nabc");
     ck_assert(wire_ends(w));
-    ck_assert_int_eq(metric("mintd_deadline_kills_total{phase=\"body\"} "), before + 1);
+    ck_assert_int_eq(support_metric("mintd_deadline_kills_total{phase=\"body\"}"), before + 1);
     ck_assert_int_eq(atomic_load(&done_count), 0);
     wire_close(w);
 }
@@ -806,9 +789,9 @@ START_TEST(serves_others_while_many_are_slow)
     }
     struct wire *good = wire_open(port);
     int served = 0;
-    for (int64_t end = wire_now_ms() + WIRE_PATIENCE_MS; metric("mintd_connections ") > 1;) {
+    for (int64_t end = wire_now_ms() + WIRE_PATIENCE_MS; support_metric("mintd_connections") > 1;) {
         ck_assert_int_eq(wire_ask(good, GET_WITH("")).status, 200);
-        served += metric("mintd_connections ") == SLOW + 1;
+        served += support_metric("mintd_connections") == SLOW + 1;
         ck_assert_int_lt(wire_now_ms(), end);
     }
     ck_assert_int_gt(served, 0);
@@ -824,14 +807,14 @@ START_TEST(cuts_a_client_that_does_not_take_its_reply)
 {
     config.body_timeout_ms = 300;
     start();
-    long before = metric("mintd_deadline_kills_total{phase=\"reply\"} ");
+    int64_t before = support_metric("mintd_deadline_kills_total{phase=\"reply\"}");
     struct wire *w = wire_open(port);
     int small = 4096;
     setsockopt(w->fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
     wire_send(w, "GET /big HTTP/1.1\r\nHost: x\r\n\r\n");
     wait_for(is_one_connected);
     wait_for(is_none_connected);
-    ck_assert_int_eq(metric("mintd_deadline_kills_total{phase=\"reply\"} "), before + 1);
+    ck_assert_int_eq(support_metric("mintd_deadline_kills_total{phase=\"reply\"}"), before + 1);
     wire_close(w);
 }
 END_TEST
@@ -851,11 +834,11 @@ START_TEST(closes_an_idle_connection)
 {
     config.idle_timeout_ms = 200;
     start();
-    long before = metric("mintd_deadline_kills_total{phase=\"idle\"} ");
+    int64_t before = support_metric("mintd_deadline_kills_total{phase=\"idle\"}");
     struct wire *w = wire_open(port);
     ck_assert_int_eq(wire_ask(w, GET_WITH("")).status, 200);
     ck_assert(wire_ends(w));
-    ck_assert_int_eq(metric("mintd_deadline_kills_total{phase=\"idle\"} "), before + 1);
+    ck_assert_int_eq(support_metric("mintd_deadline_kills_total{phase=\"idle\"}"), before + 1);
     wire_close(w);
 }
 END_TEST
@@ -946,7 +929,7 @@ START_TEST(answers_503_when_a_lane_is_full)
     wire_send(held[0], "GET /hold HTTP/1.1\r\nHost: x\r\n\r\n");
     wait_for(is_one_held);
     wire_send(held[1], "GET /hold HTTP/1.1\r\nHost: x\r\n\r\n");
-    for (int64_t end = wire_now_ms() + WIRE_PATIENCE_MS; metric("mintd_lane_waiting{lane=\"db\"} ") != 1;)
+    for (int64_t end = wire_now_ms() + WIRE_PATIENCE_MS; support_metric("mintd_lane_waiting{lane=\"db\"}") != 1;)
         ck_assert_int_lt(wire_now_ms(), end);
     struct wire *w = wire_open(port);
     struct wire_reply r = wire_ask(w, "GET /lane HTTP/1.1\r\nHost: x\r\n\r\n");

@@ -95,6 +95,12 @@ enum cmd_exit cmd_fail(const struct cmd *cmd, enum cmd_exit code, const char *fo
 /* Options that every command has. */
 extern const struct cmd_option cmd_globals[];
 
+/* An option of commands that print what they found. */
+#define CMD_JSON_OPTION                                                                                                \
+    {                                                                                                                  \
+        "json", NULL, "as JSON", NULL, false, false                                                                    \
+    }
+
 /* The commands, each in the file of its first word. */
 extern const struct command serve_command;
 extern const struct command migrate_command;

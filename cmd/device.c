@@ -268,14 +268,10 @@ static enum cmd_exit run_preauthorize(struct cmd *cmd)
     {                                                                                                                  \
         "tenant", "TENANT", "the devices of this tenant", NULL, false, false                                           \
     }
-#define JSON                                                                                                           \
-    {                                                                                                                  \
-        "json", NULL, "as JSON", NULL, false, false                                                                    \
-    }
 
 static const struct cmd_option list_options[] = {
     {"status", "STATUS", "accepted, pending, rejected, preauthorized, noauth; several with commas", NULL, false, false},
-    JSON,
+    CMD_JSON_OPTION,
     TENANT,
     {0},
 };
@@ -293,7 +289,7 @@ const struct command device_list_command = {
 };
 
 static const struct cmd_option show_options[] = {
-    JSON,
+    CMD_JSON_OPTION,
     TENANT,
     {0},
 };

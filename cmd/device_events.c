@@ -75,7 +75,7 @@ static enum cmd_exit run(struct cmd *cmd)
 
 static const struct cmd_option options[] = {
     {"pending", NULL, "those that wait, which is all that is kept", NULL, false, false},
-    {"json", NULL, "as JSON", NULL, false, false},
+    CMD_JSON_OPTION,
     {0},
 };
 

@@ -110,7 +110,7 @@ static enum cmd_exit run_check(struct cmd *cmd)
 }
 
 static const struct cmd_option list_options[] = {
-    {"json", NULL, "as JSON", NULL, false, false},
+    CMD_JSON_OPTION,
     OPEN_SERVICE_OPTION,
     {0},
 };

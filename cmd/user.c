@@ -172,7 +172,7 @@ const struct command user_set_password_command = {
 };
 
 static const struct cmd_option list_options[] = {
-    {"json", NULL, "as JSON", NULL, false, false},
+    CMD_JSON_OPTION,
     {"tenant", "TENANT", "the users of this tenant", NULL, false, false},
     {0},
 };

@@ -9,8 +9,8 @@
 
 /*
  * Let a device in whose request has the right form and signature: find or make its record and its authentication set,
- * accept a preauthorized one, and give it a token
- * when the set is accepted (contract/deviceauth 2.7). Repeating a request changes nothing.
+ * accept a preauthorized one, and give it a token when the set is accepted (contract/deviceauth 2.7). Repeating a
+ * request changes nothing.
  *   plan        what the token says of the tenant
  *   request_id  of the HTTP request
  * The caller frees *token (mem_wipe). ERR_DEVICE_UNAUTHORIZED: the set is not accepted, or the device is being

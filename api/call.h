@@ -63,7 +63,7 @@ struct call {
     struct issuer_token token;    /* who calls: the bearer's token; sub "" for nobody */
     const char *bearer;           /* the credential as sent, borrowed from a header */
     size_t bearer_len;
-    bool may_block;                  /* false on an I/O thread: storage answers ERR_WOULD_BLOCK there */
+    bool may_block;                  /* false on an I/O thread: storage that would is ERR_WOULD_BLOCK there */
     char request_id[RAND_UUID_SIZE]; /* made here when the request had none */
 
     /* the reply */

@@ -256,11 +256,11 @@ enum err issuer_check(struct issuer *issuer, const char *token, size_t len, stru
     return e;
 }
 
-static enum err load(struct issuer *issuer, const struct claims *claims, struct issuer_row *out)
+static enum err load(const struct issuer *issuer, struct db *db, const struct claims *claims, struct issuer_row *out)
 {
     if (issuer->config.kind == ISSUER_DEVICES)
-        return issuer_db_load_device(issuer->db, claims->jti, claims->tenant, claims->sub, out);
-    return issuer_db_load(issuer->db, claims->jti, claims->tenant, claims->sub, out);
+        return issuer_db_load_device(db, claims->jti, claims->tenant, claims->sub, out);
+    return issuer_db_load(db, claims->jti, claims->tenant, claims->sub, out);
 }
 
 /* How long it is until the use of a personal access token has to be noted; INT64_MAX: it need not be. */
@@ -272,12 +272,16 @@ static int64_t until_noted(const struct issuer *issuer, const struct issuer_row 
     return row->last_used_ms == INT64_MIN ? -1 : sat_add(row->last_used_ms, every_ms) - clock_ms();
 }
 
-/* A full disk, which is in the log by then, must not refuse good tokens. */
-static void note_use(struct issuer *issuer, const char *jti, struct issuer_row *row)
+/* A full disk, which is in the log by then, must not refuse good tokens. ERR_WOULD_BLOCK */
+static enum err note_use(const struct issuer *issuer, struct db *db, const char *jti, struct issuer_row *row)
 {
     int64_t now = clock_ms();
-    if (until_noted(issuer, row) < 0 && issuer_db_touch(issuer->db, jti, now, row->last_used_ms) == ERR_OK)
+    if (until_noted(issuer, row) >= 0)
+        return ERR_OK;
+    enum err e = issuer_db_touch(db, jti, now, row->last_used_ms);
+    if (e == ERR_OK)
         row->last_used_ms = now;
+    return e == ERR_WOULD_BLOCK ? e : ERR_OK;
 }
 
 static int64_t least(int64_t a, int64_t b)
@@ -292,18 +296,18 @@ static int64_t believed_ms(const struct issuer *issuer, const struct issuer_row 
     return least(ISSUER_ALIVE_MS, least(left_ms, noted > LIVENESS_BLIND_MS ? noted : LIVENESS_BLIND_MS));
 }
 
-static enum err ask(struct issuer *issuer, const struct claims *claims, struct liveness_found *out)
+static enum err ask(struct issuer *issuer, struct db *db, const struct claims *claims, struct liveness_found *out)
 {
     struct liveness_found found = liveness_ask(issuer->liveness, claims->jti);
     struct issuer_row row;
-    enum err e = load(issuer, claims, &row);
+    enum err e = load(issuer, db, claims, &row);
     if (e == ERR_NOT_FOUND)
         return ERR_UNAUTHORIZED;
     TRY(e);
     int64_t left_ms = sat_add(row.expires_ms, leeway_ms(issuer)) - clock_ms();
     if (left_ms <= 0 || sat_mul(claims->iat, 1000) < row.since_ms)
         return ERR_UNAUTHORIZED;
-    note_use(issuer, claims->jti, &row);
+    TRY(note_use(issuer, db, claims->jti, &row));
     found.until_ms = found.asked_ms + believed_ms(issuer, &row, left_ms);
     *out = found;
     return ERR_OK;
@@ -313,10 +317,8 @@ enum err issuer_alive(struct issuer *issuer, const struct issuer_token *token, b
 {
     if (liveness_believes(issuer->liveness, token->claims.jti, &token->found))
         return ERR_OK;
-    if (!may_block)
-        return ERR_WOULD_BLOCK;
     struct liveness_found found;
-    TRY(ask(issuer, &token->claims, &found));
+    TRY(ask(issuer, may_block ? issuer->db : db_prompt(issuer->db), &token->claims, &found));
     cache_set_found(issuer->cache, token->digest, &found);
     return ERR_OK;
 }

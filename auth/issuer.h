@@ -88,7 +88,7 @@ enum err issuer_check(struct issuer *issuer, const char *token, size_t len, stru
 /*
  * Whether a token that issuer_check() passed still counts: its user exists in its tenant, its row is there. Notes the
  * use of a personal access token, at most every last_used_every_s.
- *   may_block  false: answer from memory only, or ERR_WOULD_BLOCK
+ *   may_block  false: from memory, or from a database that makes nobody wait (db_prompt()), or ERR_WOULD_BLOCK
  * ERR_UNAUTHORIZED; ERR_WOULD_BLOCK; storage errors
  */
 enum err issuer_alive(struct issuer *issuer, const struct issuer_token *token, bool may_block);

@@ -21,8 +21,16 @@
 METRICS_COUNTER(statements, "mintd_db_statements_total", "", "Statements given to the database.");
 METRICS_COUNTER(commits, "mintd_db_commits_total", "", "Transactions committed; on SQLite several writes share one.");
 
+struct db {
+    struct pool *pool;
+    bool is_prompt;       /* its statements give ERR_WOULD_BLOCK where they would wait */
+    struct db_conn *conn; /* the transaction's; NULL: this is the database */
+    enum err failed;      /* of the transaction's first failed statement: no other is run, and it cannot commit */
+};
+
 struct pool {
     const struct db_engine *engine;
+    struct db prompt;
     char *url;
     size_t max;
     pthread_mutex_t lock; /* guards what follows */
@@ -36,12 +44,6 @@ struct pool {
     bool down;              /* the last attempt to connect failed, and that is in the log */
     struct batch writes;    /* where one writer is all there is: those who wait for their turn */
     struct db_conn *writer; /* theirs, beside the others: nobody else's commits make its cache stale */
-};
-
-struct db {
-    struct pool *pool;
-    struct db_conn *conn; /* the transaction's; NULL: this is the database */
-    enum err failed;      /* of the transaction's first failed statement: no other is run, and it cannot commit */
 };
 
 static const int max_attempts = 10;
@@ -155,6 +157,22 @@ static enum err pool_get(struct pool *pool, struct db_conn **out)
     return ERR_OK;
 }
 
+/* For who may not wait: a connection that lies idle, of an engine that needs nobody else for its answer. */
+static enum err pool_get_idle(struct pool *pool, struct db_conn **out)
+{
+    if (!pool->engine->in_process)
+        return ERR_WOULD_BLOCK;
+    pthread_mutex_lock(&pool->lock);
+    struct db_conn *conn = pool->idle;
+    if (conn != NULL)
+        pool->idle = conn->next;
+    pthread_mutex_unlock(&pool->lock);
+    if (conn == NULL)
+        return ERR_WOULD_BLOCK;
+    *out = conn;
+    return ERR_OK;
+}
+
 static bool tx_may_run(const struct pool *pool, bool alone)
 {
     return alone ? pool->in_tx == 0 : !pool->alone && pool->want_alone == 0;
@@ -200,6 +218,7 @@ enum err db_open(const char *url, size_t pool_size, char *why, size_t why_size, 
     TRY(engine->open(url, why, why_size, &first));
     struct db *db = mem_calloc(1, sizeof *db);
     db->pool = pool_new(engine, url, pool_size);
+    db->pool->prompt = (struct db){.pool = db->pool, .is_prompt = true};
     db->pool->open = 1;
     db->pool->idle = first;
     *out = db;
@@ -235,6 +254,11 @@ enum err db_connect(struct db *db, const struct db_engine **engine, struct db_co
     return db->pool->engine->open(db->pool->url, why, sizeof why, out);
 }
 
+struct db *db_prompt(struct db *db)
+{
+    return &db->pool->prompt;
+}
+
 const char *db_engine(const struct db *db)
 {
     return db->pool->engine->name;
@@ -262,11 +286,12 @@ static enum err run(struct db *db, const struct job *job)
 {
     if (db->failed != ERR_OK)
         return db->failed;
+    struct db_conn *conn = NULL;
+    if (db->conn == NULL)
+        TRY(db->is_prompt ? pool_get_idle(db->pool, &conn) : pool_get(db->pool, &conn));
     metrics_add(&statements, 1);
     if (db->conn != NULL)
         return db->failed = run_on(db->pool->engine, db->conn, job);
-    struct db_conn *conn = NULL;
-    TRY(pool_get(db->pool, &conn));
     enum err e = run_on(db->pool->engine, conn, job);
     pool_put(db->pool, conn);
     return e;
@@ -419,6 +444,8 @@ static enum err run_job(struct db *tx, void *arg)
 
 enum err db_exec(struct db *db, const char *sql, const struct db_arg *args, int64_t *changed)
 {
+    if (db->is_prompt)
+        return ERR_WOULD_BLOCK;
     struct job job = {.sql = sql, .args = args, .changed = changed};
     if (db->conn == NULL && db->pool->engine->one_writer)
         return write_together(db->pool, &(struct work){run_job, &job, .is_statement = true});
@@ -461,8 +488,11 @@ static void pause_before(int repeat)
     nanosleep(&(struct timespec){.tv_nsec = step + step * part / UINT16_MAX}, NULL);
 }
 
-static enum err repeat(struct pool *pool, const struct work *work)
+static enum err repeat(struct db *db, const struct work *work)
 {
+    struct pool *pool = db->pool;
+    if (db->is_prompt)
+        return ERR_WOULD_BLOCK;
     int64_t limit = clock_mono_ns() + (int64_t)db_limits.wait * 1000000;
     enum err e = attempt(pool, false, work);
     for (int i = 1; e == ERR_DB_RETRY && i < max_attempts && clock_mono_ns() < limit; i++) {
@@ -480,7 +510,7 @@ enum err db_tx(struct db *db, enum err (*fn)(struct db *tx, void *arg), void *ar
         log_error("a transaction was begun inside a transaction", LOG_STR("engine", db_engine(db)));
         return ERR_INTERNAL;
     }
-    return repeat(db->pool, &(struct work){fn, arg, .is_statement = false});
+    return repeat(db, &(struct work){fn, arg, .is_statement = false});
 }
 
 enum err db_write(struct db *db, const char *sql, const struct db_arg *args, struct db_rows **out)
@@ -489,7 +519,7 @@ enum err db_write(struct db *db, const char *sql, const struct db_arg *args, str
         return db_query(db, sql, args, out);
     AUTO(db_rows_free) struct db_rows *rows = db_rows_new();
     struct job job = {.sql = sql, .args = args, .rows = rows};
-    TRY(repeat(db->pool, &(struct work){run_job, &job, .is_statement = true}));
+    TRY(repeat(db, &(struct work){run_job, &job, .is_statement = true}));
     *out = MOVE(rows);
     return ERR_OK;
 }

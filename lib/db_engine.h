@@ -22,6 +22,7 @@ struct db_conn {
 
 struct db_engine {
     const char *name;
+    bool in_process; /* an answer needs no other process */
     bool one_writer; /* writes of this process wait in line for each other, and commit together */
 
     /* As db_open(), for one connection. */

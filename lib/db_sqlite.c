@@ -359,6 +359,7 @@ static enum err open_conn(const char *url, char *why, size_t why_size, struct db
 
 const struct db_engine db_sqlite_engine = {
     .name = "sqlite",
+    .in_process = true,
     .one_writer = true,
     .open = open_conn,
     .close = close_conn,

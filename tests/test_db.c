@@ -422,6 +422,31 @@ START_TEST(a_statement_waits_for_a_connection)
 }
 END_TEST
 
+static enum err query_promptly(struct db *tx, void *arg)
+{
+    AUTO(db_rows_free) struct db_rows *rows = NULL;
+    (void)tx;
+    return db_query(arg, count, DB_ARGS(), &rows);
+}
+
+START_TEST(who_may_not_wait_is_answered_at_once_or_sent_away)
+{
+    AUTO(db_free) struct db *db = open_table(_i, 2);
+    AUTO(db_rows_free) struct db_rows *rows = NULL;
+    bool at_once = strcmp(db_engine(db), "sqlite") == 0;
+    ck_ok(put(db, "x", 1));
+    ck_err(db_query(db_prompt(db), count, DB_ARGS(), &rows), at_once ? ERR_OK : ERR_WOULD_BLOCK);
+    ck_assert(!at_once || (db_rows_next(rows) && db_rows_int(rows, 0) == 1));
+
+    ck_err(put(db_prompt(db), "y", 1), ERR_WOULD_BLOCK);
+    ck_err(db_tx(db_prompt(db), query_promptly, db), ERR_WOULD_BLOCK);
+    AUTO(db_rows_free) struct db_rows *none = NULL;
+    ck_err(db_write(db_prompt(db), "INSERT INTO t (id) VALUES ('z') RETURNING n", DB_ARGS(), &none), ERR_WOULD_BLOCK);
+    ck_assert_ptr_null(none);
+    ck_assert_int_eq(query_int(db, count), 1);
+}
+END_TEST
+
 START_TEST(a_second_program_shares_the_database)
 {
     const char *url = support_db_url(_i);
@@ -684,6 +709,7 @@ static Suite *suite(void)
         a_transaction_is_invisible_until_it_commits,
         waiting_for_a_turn_to_write_is_bounded,
         a_statement_waits_for_a_connection,
+        who_may_not_wait_is_answered_at_once_or_sent_away,
         a_second_program_shares_the_database,
         concurrent_transactions_lose_no_update,
         a_transaction_that_lost_five_times_runs_alone,

@@ -131,7 +131,7 @@ static enum err load_value(struct load *l, struct json_span token, json_t **out)
 static void put(struct text *text, const char *bytes, size_t n)
 {
     if (text->room - text->len <= n) {
-        text->room = 2 * text->room + n + 64;
+        text->room = 2 * text->room + n + 512;
         text->at = mem_resize(text->at, text->room, 1);
     }
     memcpy(text->at + text->len, bytes, n);
@@ -142,6 +142,13 @@ static void put(struct text *text, const char *bytes, size_t n)
 static void put_word(struct text *text, const char *word)
 {
     put(text, word, strlen(word));
+}
+
+/* Most bytes stand for themselves, and can be told so at once. */
+static bool is_plain(char c)
+{
+    unsigned char byte = (unsigned char)c;
+    return byte >= ' ' && byte != '"' && byte != '\\' && byte != '<' && byte != '>' && byte != '&' && byte != 0xe2;
 }
 
 /* The escape for what begins at p in *taken bytes; the empty string when it stands for itself. */
@@ -172,6 +179,10 @@ static void put_string(struct text *text, const char *s, size_t len)
     const char *plain = s;
     put(text, "\"", 1);
     while (s < end) {
+        if (is_plain(*s)) {
+            s++;
+            continue;
+        }
         char room[8];
         size_t taken = 0;
         const char *escaped = escape(s, end, room, &taken);

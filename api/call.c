@@ -32,9 +32,18 @@ static const char *public_text(const struct call *c, enum err e)
     return c->why != NULL ? c->why : err_text(e);
 }
 
+void call_keep(struct call *c, void *kept, void (*free_kept)(void *kept))
+{
+    if (c->kept != NULL)
+        c->free_kept(c->kept);
+    c->kept = kept;
+    c->free_kept = free_kept;
+}
+
 void call_release(struct call *c)
 {
     drop_reply(c);
+    call_keep(c, NULL, NULL);
     mem_free(&c->why);
     for (size_t i = 0; i < CALL_PARAMS_MAX; i++)
         mem_free(&c->param[i]);

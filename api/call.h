@@ -63,7 +63,10 @@ struct call {
     struct issuer_token token;    /* who calls: the bearer's token; sub "" for nobody */
     const char *bearer;           /* the credential as sent, borrowed from a header */
     size_t bearer_len;
-    bool may_block;                  /* false on an I/O thread: storage that would is ERR_WOULD_BLOCK there */
+    bool may_block;  /* false on an I/O thread: storage that would is ERR_WOULD_BLOCK there */
+    bool is_pressed; /* many wait for this I/O thread: what takes long gives ERR_WOULD_BLOCK, too */
+    void *kept;      /* what call_keep() was given; owned */
+    void (*free_kept)(void *kept);
     char request_id[RAND_UUID_SIZE]; /* made here when the request had none */
 
     /* the reply */
@@ -87,6 +90,9 @@ struct call {
 
 /* Free what the call owns; the struct itself is the front's. */
 void call_release(struct call *c);
+
+/* For a handler that may give ERR_WOULD_BLOCK: keep what it has worked out for when it is run again. */
+void call_keep(struct call *c, void *kept, void (*free_kept)(void *kept));
 
 /* The request's id: the client's, verbatim, or one made at the first call. */
 const char *call_request_id(struct call *c);

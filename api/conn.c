@@ -18,6 +18,9 @@ METRICS_GAUGE(connections, "mintd_connections", "", "Open connections.");
 METRICS_COUNTER(refused_limit, "mintd_connections_refused_total", "reason=\"limit\"",
                 "Connections closed at once because there were too many.");
 
+/* When a turn of an I/O thread has lasted for so long, others have waited enough for it. */
+#define TURN_LONG_MS 4
+
 /* Where a request is. */
 enum stage {
     STAGE_HEAD, /* request line seen */
@@ -175,6 +178,7 @@ static enum MHD_Result run(struct conn *conn)
         c->body = conn->body.data;
     c->body_len = conn->body.len;
     c->is_body_cut = conn->body.is_cut;
+    c->is_pressed = c->start_ns / 1000000 - conn->door->io->now_ms >= TURN_LONG_MS;
     enum lane_id lane = LANE_IO;
     return router_start(c, &lane) ? reply(conn) : hand_over(conn, lane);
 }

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <stdlib.h>
+
 #include "api/handlers.h"
 #include "api/limit.h"
 #include "api/service.h"
@@ -10,6 +12,9 @@
 #include "lib/auto.h"
 #include "lib/mem.h"
 
+/* What a device sends has some hundred bytes; what somebody else sends may take long to read. */
+#define BODY_IN_PLACE 4096
+
 /* Where a tenant service is, it says whose the device is, and what its token says of that. */
 static enum err enrol(struct call *c, const struct devreq *request, char **token)
 {
@@ -18,7 +23,7 @@ static enum err enrol(struct call *c, const struct devreq *request, char **token
     AUTO(tenant_release) struct tenant tenant = {0};
     if (fleet->tenants == NULL) {
         device_identity_set(&identity, "", &request->id, request->key);
-        return device_enrol(fleet, &identity, &fleet->plan, call_request_id(c), token);
+        return device_enrol(fleet, &identity, &fleet->plan, call_request_id(c), c->may_block, token);
     }
     char why[TENANT_WHY_SIZE] = "";
     enum err e = tenant_find(fleet->tenants, request->tenant_token, call_request_id(c), why, &tenant);
@@ -26,20 +31,47 @@ static enum err enrol(struct call *c, const struct devreq *request, char **token
         return call_fail(c, e, "%s", why);
     const struct claims_plan plan = {.plan = tenant.plan, .addons = tenant.addons, .is_trial = tenant.is_trial};
     device_identity_set(&identity, tenant.id, &request->id, request->key);
-    return device_enrol(fleet, &identity, &plan, call_request_id(c), token);
+    return device_enrol(fleet, &identity, &plan, call_request_id(c), c->may_block, token);
+}
+
+static void free_request(void *kept)
+{
+    struct devreq *request = kept;
+    devreq_release(request);
+    free(request);
+}
+
+/* Read and verified once, though the handler may be run twice. */
+static enum err read_request(struct call *c, struct devreq **out)
+{
+    char why[DEVREQ_WHY_SIZE] = "";
+    if (c->kept == NULL) {
+        call_keep(c, mem_calloc(1, sizeof **out), free_request);
+        enum err e =
+            devreq_read(c->service->device_keys, c->body, c->body_len, c->header[CALL_SIGNATURE], why, c->kept);
+        if (e != ERR_OK)
+            return call_fail(c, e, "%s", why);
+    }
+    *out = c->kept;
+    return ERR_OK;
+}
+
+/* Whether it takes too long for an I/O thread. Where there are tenants, somebody else is asked. */
+static bool is_long(const struct call *c)
+{
+    return c->is_pressed || c->body_len > BODY_IN_PLACE || c->service->fleet->tenants != NULL;
 }
 
 enum err enrolments_create(struct call *c)
 {
-    char why[DEVREQ_WHY_SIZE] = "";
-    AUTO(devreq_release) struct devreq request = {0};
     if (c->is_body_cut)
         return call_fail(c, ERR_JSON, "failed to decode auth request: %s", err_text(ERR_TOO_LARGE));
-    enum err e = devreq_read(c->service->device_keys, c->body, c->body_len, c->header[CALL_SIGNATURE], why, &request);
-    if (e != ERR_OK)
-        return call_fail(c, e, "%s", why);
+    if (!c->may_block && is_long(c))
+        return ERR_WOULD_BLOCK;
+    struct devreq *request = NULL;
+    TRY(read_request(c, &request));
     AUTO(mem_wipe) char *token = NULL;
-    TRY(enrol(c, &request, &token));
+    TRY(enrol(c, request, &token));
     return call_text(c, 200, "application/jwt", &token);
 }
 

@@ -44,7 +44,7 @@ const struct route routes[] = {
     {"GET",    I "/alive",                              PEOPLE,  INTERNAL,   ANYONE,  LANE_IO,   health_alive},
     {"GET",    I "/health",                             PEOPLE,  INTERNAL,   ANYONE,  LANE_DB,   health_show},
 
-    {"POST",   D "/auth_requests",                      DEVICES, MANAGEMENT, ANYONE,  LANE_DB,   enrolments_create},
+    {"POST",   D "/auth_requests",                      DEVICES, MANAGEMENT, ANYONE,  LANE_IO,   enrolments_create},
 
     {"GET",    DM "/devices",                           DEVICES, MANAGEMENT, BEARER,  LANE_DB,   devices_list},
     {"POST",   DM "/devices",                           DEVICES, MANAGEMENT, BEARER,  LANE_DB,   devices_preauthorize},

@@ -22,6 +22,7 @@ struct enrolment {
     const struct fleet *fleet;
     const struct device_identity *identity;
     const char *request_id;
+    bool may_block;
     struct device_match found; /* the set that the request ended up with */
 };
 
@@ -117,9 +118,12 @@ static enum err put_token(struct enrolment *enrolment, int64_t now_s)
     int64_t expiry_s = issuer_expiry(fleet->tokens, now_s);
     int64_t issued_ms = sat_mul(now_s, 1000);
     int64_t until_ms = sat_mul(sat_add(expiry_s, sat_add(expiry_s, -now_s)), 1000);
-    enum err e = device_db_find_token(fleet->db, enrolment->identity, issued_ms, sat_mul(expiry_s, 1000), found);
+    struct db *db = enrolment->may_block ? fleet->db : db_prompt(fleet->db);
+    enum err e = device_db_find_token(db, enrolment->identity, issued_ms, sat_mul(expiry_s, 1000), found);
     if (e != ERR_NOT_FOUND)
         return e;
+    if (!enrolment->may_block)
+        return ERR_WOULD_BLOCK;
     TRY(find_set(enrolment));
     if (found->status != DEVICE_ACCEPTED || found->is_decommissioning)
         return ERR_DEVICE_UNAUTHORIZED;
@@ -133,6 +137,8 @@ static enum err enrol(struct enrolment *enrolment, const struct claims_plan *pla
     const struct fleet *fleet = enrolment->fleet;
     const struct device_match *set = &enrolment->found;
     int64_t now_s = clock_s();
+    if (!enrolment->may_block && issuer_signs_slowly(fleet->tokens))
+        return ERR_WOULD_BLOCK;
     TRY(put_token(enrolment, now_s));
     TRY(issuer_sign_device(fleet->tokens, set->set_id, set->device_id, enrolment->identity->tenant, plan, now_s,
                            token));
@@ -142,9 +148,12 @@ static enum err enrol(struct enrolment *enrolment, const struct claims_plan *pla
 }
 
 enum err device_enrol(const struct fleet *fleet, const struct device_identity *identity, const struct claims_plan *plan,
-                      const char *request_id, char **token)
+                      const char *request_id, bool may_block, char **token)
 {
-    struct enrolment enrolment = {.fleet = fleet, .identity = identity, .request_id = request_id};
+    struct enrolment enrolment = {.fleet = fleet,
+                                  .identity = identity,
+                                  .request_id = request_id,
+                                  .may_block = may_block};
     enum err e = enrol(&enrolment, plan, token);
     if (e == ERR_OK)
         metrics_add(&asked_accepted, 1);

@@ -323,6 +323,13 @@ enum err issuer_alive(struct issuer *issuer, const struct issuer_token *token, b
     return ERR_OK;
 }
 
+bool issuer_signs_slowly(struct issuer *issuer)
+{
+    AUTO(keyring_release) struct keyring_view view = keyring_acquire(issuer->ring);
+    const struct key *key = keyset_signing(view.set);
+    return key != NULL && key_alg(key) <= KEY_PS512;
+}
+
 void issuer_revoked(struct issuer *issuer)
 {
     liveness_revoked(issuer->liveness);

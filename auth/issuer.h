@@ -93,6 +93,9 @@ enum err issuer_check(struct issuer *issuer, const char *token, size_t len, stru
  */
 enum err issuer_alive(struct issuer *issuer, const struct issuer_token *token, bool may_block);
 
+/* Whether signing takes milliseconds, as it does with RSA; with other keys it takes less than a tenth of one. */
+bool issuer_signs_slowly(struct issuer *issuer);
+
 /* Tell the issuer of a revocation that this process has committed: from now on it counts here. */
 void issuer_revoked(struct issuer *issuer);
 

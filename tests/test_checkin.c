@@ -47,7 +47,7 @@ static char *admit(int number, char **id)
     AUTO(mem_wipe) char *token = NULL;
     AUTO(device_free) struct device *conflict = NULL;
     ck_ok(device_admit_preauthorize(&f.fleet, &identity, false, "r", id, &conflict));
-    ck_ok(device_enrol(&f.fleet, &identity, &f.fleet.plan, "r", &token));
+    ck_ok(device_enrol(&f.fleet, &identity, &f.fleet.plan, "r", true, &token));
     return mem_printf("Bearer %s", token);
 }
 

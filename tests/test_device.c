@@ -63,7 +63,7 @@ static enum err ask(const char *id_data, const char *key, char **token)
 {
     struct device_identity identity;
     identify(&identity, id_data, key);
-    return device_enrol(&fleet, &identity, &fleet.plan, "r", token);
+    return device_enrol(&fleet, &identity, &fleet.plan, "r", true, token);
 }
 
 static enum err ask_only(const char *id_data, const char *key)

@@ -233,7 +233,7 @@ static enum err do_ask(const struct step *step, char why[WHY_SIZE])
 {
     const struct asker asker = asker_of(step);
     AUTO(mem_wipe) char *token = NULL;
-    enum err got = device_enrol(&f.fleet, &asker.is, &f.fleet.plan, "r", &token);
+    enum err got = device_enrol(&f.fleet, &asker.is, &f.fleet.plan, "r", true, &token);
     if (got == ERR_OK)
         keep_token(asker.tenant, &token);
     return same(got, fleet_model_ask(&world.model, asker.tenant, asker.identity, asker.key), why);

@@ -93,7 +93,7 @@ static enum err ask(struct racer *r)
 {
     const struct device_identity identity = fleet_fixture_identity("", r->id_data, r->key);
     AUTO(mem_wipe) char *token = NULL;
-    enum err e = device_enrol(&f.fleet, &identity, &f.fleet.plan, "r", &token);
+    enum err e = device_enrol(&f.fleet, &identity, &f.fleet.plan, "r", true, &token);
     if (e == ERR_OK) {
         mem_wipe(&r->token);
         r->token = MOVE(token);

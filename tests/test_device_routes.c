@@ -52,7 +52,7 @@ static enum err ask_in(const char *tenant)
     ck_ok(iddata_parse(MAC, strlen(MAC), why, &id));
     ck_ok(pubkey_parse(board.pem, strlen(board.pem), PUBKEY_RSA_BITS_MIN, key_why, &key));
     device_identity_set(&identity, tenant, &id, key);
-    TRY(device_enrol(&f.fleet, &identity, &f.fleet.plan, "r", &token));
+    TRY(device_enrol(&f.fleet, &identity, &f.fleet.plan, "r", true, &token));
     mem_free(&board.bearer);
     board.bearer = mem_printf("Bearer %s", token);
     return ERR_OK;

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/route.h"
 #include "auth/device_admit.h"
 #include "lib/auto.h"
 #include "lib/base64.h"
@@ -196,6 +197,55 @@ static const struct {
 };
 
 /* The key is right, the signature is not asked for: what is wrong first is said (contract/deviceauth 2.2). */
+/* Whether the I/O thread has the reply to this body; whoever has, its status is to be want. */
+static bool is_answered_at_once(const char *body, const char *signature, bool is_pressed, int want)
+{
+    AUTO(fixture_free) struct call *c = fixture_call(&f, "POST", BOARD_ASK);
+    enum lane_id lane = LANE_IO;
+    c->header[CALL_CONTENT_TYPE] = "application/json";
+    c->header[CALL_SIGNATURE] = signature;
+    c->is_pressed = is_pressed;
+    fixture_body(c, body);
+    bool at_once = router_start(c, &lane);
+    if (!at_once) {
+        ck_assert_int_eq(lane, LANE_DB);
+        router_finish(c);
+    }
+    ck_assert_int_eq(c->status, want);
+    return at_once;
+}
+
+START_TEST(who_was_let_in_before_is_answered_at_once_where_that_makes_nobody_wait)
+{
+    begin(_i);
+    bool has_own_database = strcmp(db_engine(f.db), "sqlite") == 0;
+    AUTO(mem_free) char *body = board_body(&board);
+    AUTO(mem_free) char *signature = board_sign(&board, body);
+    ck_assert(!is_answered_at_once(body, signature, false, 401));
+    set_status(0, "accepted");
+    ck_assert(!is_answered_at_once(body, signature, false, 200));
+    ck_assert_int_eq(is_answered_at_once(body, signature, false, 200), has_own_database);
+    ck_assert(!is_answered_at_once(body, signature, true, 200));
+    ck_assert(is_answered_at_once(body, "bm8=", false, 401));
+    set_status(0, "rejected");
+    ck_assert(!is_answered_at_once(body, signature, false, 401));
+    finish();
+}
+END_TEST
+
+START_TEST(what_takes_long_to_read_is_not_read_where_others_wait)
+{
+    begin(_i);
+    admit();
+    AUTO(mem_free) char *body = board_body(&board);
+    AUTO(mem_free) char *wide = mem_printf("%s%5000s", body, "");
+    AUTO(mem_free) char *signature = board_sign(&board, wide);
+    ck_assert(!is_answered_at_once(wide, signature, false, 200));
+    ck_assert(!is_answered_at_once(wide, "bm8=", false, 401));
+    finish();
+}
+END_TEST
+
 START_TEST(a_malformed_request_is_a_400_that_says_what_is_wrong_first)
 {
     begin(_i);
@@ -471,6 +521,8 @@ static Suite *suite(void)
     const TTest *const on_both[] = {
         who_asks_for_the_first_time_is_pending,
         a_new_token_has_the_old_id_and_both_are_good,
+        who_was_let_in_before_is_answered_at_once_where_that_makes_nobody_wait,
+        what_takes_long_to_read_is_not_read_where_others_wait,
         a_malformed_request_is_a_400_that_says_what_is_wrong_first,
         a_wrong_signature_is_a_401_and_leaves_nothing_behind,
         the_signature_is_of_the_body_to_the_byte,

@@ -301,7 +301,7 @@ START_TEST(a_fleet_moves_without_being_admitted_again)
     ck_ok(iddata_parse(device->id_data, strlen(device->id_data), json_why, &id));
     device_identity_set(&identity, "", &id, key);
     AUTO(mem_wipe) char *token = NULL;
-    ck_ok(device_enrol(&f.fleet, &identity, &f.fleet.plan, "r", &token));
+    ck_ok(device_enrol(&f.fleet, &identity, &f.fleet.plan, "r", true, &token));
     struct issuer_token fresh;
     ck_ok(issuer_check(f.fleet.tokens, token, strlen(token), &fresh));
     ck_assert_str_eq(fresh.claims.jti, SET);

@@ -52,7 +52,7 @@ static char *ask_of(const char *tenant, const char *id_data)
     const struct device_identity identity = identify(tenant, id_data);
     AUTO(mem_wipe) char *token = NULL;
     clock_set(clock_ms() + 1000);
-    ck_err(device_enrol(&f.fleet, &identity, &f.fleet.plan, "r", &token), ERR_DEVICE_UNAUTHORIZED);
+    ck_err(device_enrol(&f.fleet, &identity, &f.fleet.plan, "r", true, &token), ERR_DEVICE_UNAUTHORIZED);
     AUTO(device_free) struct device *conflict = NULL;
     char *id = NULL;
     ck_err(device_admit_preauthorize(&f.fleet, &identity, false, "r", &id, &conflict), ERR_DEVICE_EXISTS);
@@ -453,7 +453,7 @@ START_TEST(long_and_strange_values_are_told_apart)
         snprintf(own.id_hash, sizeof own.id_hash, "%d", i);
         snprintf(own.key_hash, sizeof own.key_hash, "%d", i);
         AUTO(mem_wipe) char *token = NULL;
-        ck_err(device_enrol(&f.fleet, &own, &f.fleet.plan, "r", &token), ERR_DEVICE_UNAUTHORIZED);
+        ck_err(device_enrol(&f.fleet, &own, &f.fleet.plan, "r", true, &token), ERR_DEVICE_UNAUTHORIZED);
     }
     AUTO(mem_free)
     char *body = mem_printf(

@@ -29,12 +29,17 @@ static struct keyring *ring;
 static struct db *db;
 static struct issuer *issuer;
 
-static void add_key(const char *name)
+static void add_key_of(const char *type, const char *name)
 {
     AUTO(mem_wipe) char *pem = NULL;
     AUTO(mem_free) char *path = support_path(dir, name);
-    ck_ok(key_generate("ed25519", &pem));
+    ck_ok(key_generate(type, &pem));
     support_write(path, pem, strlen(pem), 0600);
+}
+
+static void add_key(const char *name)
+{
+    add_key_of("ed25519", name);
 }
 
 static void open_ring_with(const char *fallback_path)
@@ -459,6 +464,19 @@ START_TEST(a_token_is_dead_without_user_or_row)
 }
 END_TEST
 
+START_TEST(only_rsa_signs_slowly)
+{
+    begin(-1, &usual);
+    ck_assert(!issuer_signs_slowly(issuer));
+    add_key_of("rsa2048", "private.id.6.pem");
+    ck_ok(keyring_reload(ring));
+    ck_assert(issuer_signs_slowly(issuer));
+    add_key_of("es256", "private.id.7.pem");
+    ck_ok(keyring_reload(ring));
+    ck_assert(!issuer_signs_slowly(issuer));
+}
+END_TEST
+
 /* What the database was asked for an answer; want is the answer. */
 static int64_t statements_for(const struct issuer_token *token, bool may_block, enum err want)
 {
@@ -835,6 +853,7 @@ static Suite *suite(void)
     tcase_add_test(tc, another_key_under_the_same_id_ends_remembered_tokens);
     tcase_add_loop_test(tc, a_removed_key_ends_remembered_tokens_of_the_fallback_key, 0, 2);
     tcase_add_test(tc, the_newest_key_signs_after_a_reload);
+    tcase_add_test(tc, only_rsa_signs_slowly);
     tcase_add_loop_test(tc, a_token_with_user_and_row_is_alive, 0, SUPPORT_ENGINES);
     tcase_add_loop_test(tc, a_token_is_dead_without_user_or_row, 0, SUPPORT_ENGINES);
     tcase_add_loop_test(tc, liveness_is_remembered_for_a_while, 0, SUPPORT_ENGINES);

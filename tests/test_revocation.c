@@ -546,7 +546,7 @@ static void enrol(const struct fleet *fleet, int n)
     AUTO(mem_wipe) char *token = NULL;
     if (!may_enrol(n))
         return;
-    if (device_enrol(fleet, &identity, &fleet->plan, "r", &token) == ERR_OK) {
+    if (device_enrol(fleet, &identity, &fleet->plan, "r", true, &token) == ERR_OK) {
         keep(token, DEVICE_BASE + n);
         return;
     }

@@ -27,13 +27,13 @@ def stocked(build, folder, engine, count, postgres):
     if engine == "PostgreSQL":
         psql(postgres.url, f"CREATE DATABASE {name};")
         db = postgres.url.replace("/postgres?", f"/{name}?")
-    mintd = Mintd(build, home, db=db)
+    mintd = Mintd(build, home, threads=0, db=db)
     mintd.stop()
     asks = home + "/asks"
     start = time.monotonic()
     ENGINES[engine](db, count, write_asks(build, count, asks))
     say(f"{engine}: {count:,} devices in {time.monotonic() - start:.1f} s")
-    return Mintd(build, home, db=db), asks
+    return Mintd(build, home, threads=0, db=db), asks
 
 
 def ask(mintd, asks):

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Requests of accepted devices for a token beside the sum of what they are made of, and SQLite beside PostgreSQL."""
+import os
+
 from fleet import ASK, Fleet
 from harness import interleave, load, middle, number, parts_us, ratio
 from servers import Bare, Mintd, Postgres, scratch, subfolder
@@ -20,7 +22,8 @@ def ask(mintd, fleet, connections=CONNECTIONS):
 def beside_parts(report, build, folder, fleet, kind, goal, rounds):
     verify, sign = f"verify_{fleet.kind}", f"sign_{kind}"
     home = subfolder(folder, f"{fleet.kind}-{kind}")
-    with Bare(build, home) as bare, Mintd(build, home, keys=(kind,)) as mintd:
+    with Bare(build, home, os.cpu_count()) as bare, \
+            Mintd(build, home, threads=0, keys=(kind,)) as mintd:
         fleet.admit(mintd)
         runs = interleave(rounds, bare=lambda: load(bare, bare.url, CONNECTIONS, **fleet.wrk()),
                           parts=lambda: parts_us(build, verify, sign, "commit", "commit_wall"),
@@ -42,7 +45,8 @@ def beside_parts(report, build, folder, fleet, kind, goal, rounds):
 
 def beside_sqlite(report, build, folder, fleet):
     homes = subfolder(folder, "on-sqlite"), subfolder(folder, "on-postgres")
-    with Postgres() as postgres, Mintd(build, homes[0]) as sqlite, Mintd(build, homes[1], db=postgres.url) as ours:
+    with Postgres() as postgres, Mintd(build, homes[0], threads=0) as sqlite, \
+            Mintd(build, homes[1], threads=0, db=postgres.url) as ours:
         fleet.admit(sqlite)
         fleet.admit(ours)
         before = postgres.cpu_us()

@@ -40,8 +40,8 @@ def together(postgres, processes, fleet):
 def run(report, build):
     with scratch() as folder, Postgres() as postgres:
         fleet = Fleet(folder, "es256")
-        with Mintd(build, subfolder(folder, "both"), db=postgres.url) as first, \
-                Mintd(build, subfolder(folder, "both"), db=postgres.url) as second:
+        with Mintd(build, subfolder(folder, "both"), threads=0, db=postgres.url) as first, \
+                Mintd(build, subfolder(folder, "both"), threads=0, db=postgres.url) as second:
             fleet.admit(first)
             runs = interleave(one=lambda: together(postgres, [first], fleet),
                               two=lambda: together(postgres, [first, second], fleet))

@@ -99,8 +99,9 @@ class Bare(Process):
 class Mintd(Process):
     """
     mintd with a database and keys in folder, which are made when they are not there.
-      keys   types of keys to generate, the last one signs
-      more   configuration, as environment: MINTD_DB_THREADS=4
+      threads  of I/O; 0: one for each core
+      keys     types of keys to generate, the last one signs
+      more     configuration, as environment: MINTD_DB_THREADS=4
     """
 
     def __init__(self, build, folder, threads=1, keys=("es256",), db=None, **more):

@@ -93,7 +93,7 @@ $(B)/tests/test_torture: $(B)/tests/test_torture.o $(patsubst %.c,$(B)/%.o,$(wil
 $(B)/tests/fuzz/%_replay: $(B)/tests/fuzz/%.o $(B)/tests/fuzz/replay.o $(B)/libmintd.a
 	$(Q)$(LINK) -o $@ $^ $(LIBS)
 
-$(B)/bench/%: $(B)/tests/bench/%.o $(B)/libmintd.a
+$(B)/bench/%: $(B)/tests/bench/%.o $(B)/tests/bench/parts.o $(B)/libmintd.a
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D); $(LINK) -o $@ $^ $(LIBS) $(shell pkg-config --libs libjwt)
 

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The floor that verify is measured against: libmicrohttpd alone, answering 200 with an empty body. Same loop and same
- * number of threads as the server: bench_bare THREADS. Prints its port and runs until its stdin closes.
+ * The floor that the server is measured against: libmicrohttpd alone, answering 200 with an empty body. Same loop and
+ * same number of threads as the server:
+ *   bench_bare THREADS [PART ...]
+ * does these parts for each request. Prints its port and runs until its stdin closes.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -14,9 +16,13 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "tests/bench/parts.h"
+
 #define THREADS_MAX 64
+#define PARTS_MAX 8
 
 static struct MHD_Response *empty;
+static const struct part *work[PARTS_MAX + 1];
 
 static enum MHD_Result answer(void *arg, struct MHD_Connection *connection, const char *url, const char *method,
                               const char *version, const char *body, size_t *body_len, void **state)
@@ -30,6 +36,8 @@ static enum MHD_Result answer(void *arg, struct MHD_Connection *connection, cons
         *body_len = 0;
         return MHD_YES;
     }
+    for (const struct part **part = work; *part != NULL; part++)
+        (*part)->run((*part)->signer);
     return MHD_queue_response(connection, 200, empty);
 }
 
@@ -74,6 +82,8 @@ int main(int argc, char **argv)
 {
     long threads = argc > 1 ? strtol(argv[1], NULL, 10) : 1;
     int port = 0;
+    for (int i = 2; i < argc && i < PARTS_MAX + 2; i++)
+        work[i - 2] = parts_get(argv[i]);
     empty = MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
     for (long i = 0; i < threads && i < THREADS_MAX; i++) {
         int fd = open_socket(port);

@@ -89,10 +89,10 @@ class Process:
 
 
 class Bare(Process):
-    """libmicrohttpd alone: 200 and an empty body, whatever is asked."""
+    """libmicrohttpd alone: 200 and an empty body, whatever is asked; for each request these parts of bench_parts."""
 
-    def __init__(self, build, folder, threads=1):
-        super().__init__([f"{build}/bench/bench_bare", str(threads)], r"^(\d+)$", folder, name="bare")
+    def __init__(self, build, folder, threads=1, parts=()):
+        super().__init__([f"{build}/bench/bench_bare", str(threads), *parts], r"^(\d+)$", folder, name="bare")
         self.url = f"http://127.0.0.1:{self.found[0]}/"
 
 

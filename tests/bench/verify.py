@@ -32,29 +32,34 @@ def cold(report, build):
     with scratch() as folder:
         for name, kind in COLD:
             home = subfolder(folder, kind)
-            with Bare(build, home) as bare, \
+            parts = (f"verify_{kind}", "json")
+            with Bare(build, home) as bare, Bare(build, home, 1, parts) as floor, \
                     Mintd(build, home, keys=(kind,), USERADM_TOKEN_CACHE_ENTRIES=64) as mintd:
                 tokens = mintd.mint(COLD_TOKENS, f"{home}/tokens")
-                one_cold(report, build, bare, mintd, tokens, name, kind)
+                run = dict(headers=FORWARDED, script="tokens.lua", arguments=[tokens])
+                runs = interleave(3, bare=lambda: load(bare, bare.url, 32, **run),
+                                  floor=lambda: load(floor, floor.url, 32, **run),
+                                  parts=lambda: parts_us(build, *parts),
+                                  mintd=lambda: load(mintd, mintd.verify_url, 32, **run))
+            one_cold(report, runs, name, kind)
 
 
-def one_cold(report, build, bare, mintd, tokens, name, kind):
+def one_cold(report, runs, name, kind):
     part = f"verify_{kind}"
-    run = dict(headers=FORWARDED, script="tokens.lua", arguments=[tokens])
-    runs = interleave(3, bare=lambda: load(bare, bare.url, 32, **run),
-                      parts=lambda: parts_us(build, part, "json"),
-                      mintd=lambda: load(mintd, mintd.verify_url, 32, **run))
     for parts, alone in zip(runs["parts"], runs["bare"]):
         parts["sum_us"] = alone["cpu_us"] + parts[part] + parts["json"]
-    sum_us = middle(runs["parts"], "sum_us")
-    report.add(f"verify, never seen before, {name}", middle(runs["mintd"], "per_cpu_s"), "sum of the parts",
-               1e6 / sum_us, "requests/CPU s", ratio(runs["parts"], runs["mintd"], "sum_us", "cpu_us"), ">= 0.90",
+    figure, ours = f"verify, never seen before, {name}", middle(runs["mintd"], "per_cpu_s")
+    report.add(figure, ours, "sum of the parts", 1e6 / middle(runs["parts"], "sum_us"), "requests/CPU s",
+               ratio(runs["parts"], runs["mintd"], "sum_us", "cpu_us"), ">= 0.90",
                kind="cold", alg=kind, rps=middle(runs["mintd"], "rps"), cpu_us=middle(runs["mintd"], "cpu_us"),
                http_us=middle(runs["bare"], "cpu_us"), signature_us=middle(runs["parts"], part),
                json_us=middle(runs["parts"], "json"),
                note=f"{number(middle(runs['mintd'], 'cpu_us'))} us; the parts are HTTP "
                     f"{number(middle(runs['bare'], 'cpu_us'))}, signature {number(middle(runs['parts'], part))}, JSON "
-                    f"{number(middle(runs['parts'], 'json'))}. Ours also asks the database whether the token is alive.")
+                    f"{number(middle(runs['parts'], 'json'))}, and {number(middle(runs['floor'], 'cpu_us'))} where one "
+                    "server does all of them. Ours also asks the database whether the token is alive.")
+    report.add(figure, ours, "the parts in one server", middle(runs["floor"], "per_cpu_s"), "requests/CPU s",
+               ratio(runs["mintd"], runs["floor"], "per_cpu_s"), kind="cold-floor", alg=kind)
 
 
 def cold_on_postgres(report, build):

@@ -19,7 +19,7 @@ METRICS_COUNTER(refused_limit, "mintd_connections_refused_total", "reason=\"limi
                 "Connections closed at once because there were too many.");
 
 /* When a turn of an I/O thread has lasted for so long, others have waited enough for it. */
-#define TURN_LONG_MS 4
+#define TURN_LONG_MS 2
 
 /* Where a request is. */
 enum stage {

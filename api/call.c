@@ -48,7 +48,7 @@ void call_release(struct call *c)
     for (size_t i = 0; i < CALL_PARAMS_MAX; i++)
         mem_free(&c->param[i]);
     for (size_t i = 0; i < c->reply_headers; i++)
-        mem_free(&c->reply_header[i].value);
+        mem_free(&c->reply_header[i].owned);
     c->reply_headers = 0;
 }
 
@@ -90,13 +90,26 @@ enum err call_text(struct call *c, int status, const char *type, char **text)
     return ERR_OK;
 }
 
+static void add_header(struct call *c, const char *name, const char *value, char *owned)
+{
+    c->reply_header[c->reply_headers].name = name;
+    c->reply_header[c->reply_headers].value = value;
+    c->reply_header[c->reply_headers].owned = owned;
+    c->reply_headers++;
+}
+
 void call_header(struct call *c, const char *name, const char *value)
 {
     if (c->reply_headers == CALL_REPLY_HEADERS_MAX)
         return;
-    c->reply_header[c->reply_headers].name = name;
-    c->reply_header[c->reply_headers].value = mem_strdup(value);
-    c->reply_headers++;
+    char *copy = mem_strdup(value);
+    add_header(c, name, copy, copy);
+}
+
+void call_header_as_is(struct call *c, const char *name, const char *value)
+{
+    if (c->reply_headers < CALL_REPLY_HEADERS_MAX)
+        add_header(c, name, value, NULL);
 }
 
 enum err call_fail(struct call *c, enum err e, const char *format, ...)
@@ -125,7 +138,7 @@ void call_error(struct call *c, enum err e)
     char *body = json_wire(json);
     (void)!call_text(c, err_status(e), e == ERR_RATE_LIMIT ? limited_type : error_type, &body);
     if (err_status(e) == 503)
-        call_header(c, "Retry-After", RETRY_AFTER);
+        call_header_as_is(c, "Retry-After", RETRY_AFTER);
 }
 
 enum err call_body(struct call *c, const char *prefix, json_t **out)

@@ -77,7 +77,8 @@ struct call {
     bool close; /* close the connection behind the reply */
     struct {
         const char *name; /* a literal */
-        char *value;      /* owned */
+        const char *value;
+        char *owned; /* the value, or NULL */
     } reply_header[CALL_REPLY_HEADERS_MAX];
     size_t reply_headers;
     char *why; /* text of the error, instead of err_text(); owned */
@@ -111,6 +112,9 @@ enum err call_text(struct call *c, int status, const char *type, char **text);
 
 /* Add a reply header; name is a literal, value is copied. */
 void call_header(struct call *c, const char *name, const char *value);
+
+/* The same with a value that lives as long as the call: a literal, or text of the request. */
+void call_header_as_is(struct call *c, const char *name, const char *value);
 
 /* Fail with e and, instead of its general text, this one. Returns e. */
 enum err call_fail(struct call *c, enum err e, const char *format, ...) __attribute__((format(printf, 3, 4)));

@@ -86,7 +86,7 @@ static enum MHD_Result refuse(struct conn *conn, enum err e)
 {
     struct call *c = &conn->call;
     call_error(c, e);
-    call_header(c, "X-Men-Requestid", call_request_id(c));
+    call_header_as_is(c, "X-Men-Requestid", call_request_id(c));
     c->close = true;
     return reply(conn);
 }

@@ -141,7 +141,7 @@ enum err health_jwks(struct call *c)
     char etag[JWKS_ETAG_SIZE];
     write_jwks(c->service, &text, etag);
     call_header(c, "ETag", etag);
-    call_header(c, "Cache-Control", JWKS_CACHE_CONTROL);
+    call_header_as_is(c, "Cache-Control", JWKS_CACHE_CONTROL);
     if (is_known_to_client(c->header[CALL_IF_NONE_MATCH], etag))
         return call_empty(c, 304);
     return call_text(c, 200, "application/json", &text);

@@ -136,7 +136,7 @@ static void append_method(const char *method, void *arg)
 
 static void add_allow(const char *method, void *arg)
 {
-    call_header(arg, "Allow", method);
+    call_header_as_is(arg, "Allow", method);
 }
 
 static enum err refuse_method(struct call *c, const struct route *sibling)
@@ -219,9 +219,9 @@ static void settle(struct call *c, enum err e)
                       LOG_STR("request_id", call_request_id(c)));
     }
     if (c->status == 401 && c->route != NULL && c->route->access != ANYONE)
-        call_header(c, "WWW-Authenticate", "Bearer realm=\"ManagementJWT\"");
+        call_header_as_is(c, "WWW-Authenticate", "Bearer realm=\"ManagementJWT\"");
     if (c->status != 301 && c->status != 307)
-        call_header(c, "X-Men-Requestid", call_request_id(c));
+        call_header_as_is(c, "X-Men-Requestid", call_request_id(c));
 }
 
 /*

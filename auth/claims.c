@@ -169,7 +169,7 @@ char *claims_write(const struct claims *claims, const struct claims_plan *plan)
     put_flag(object, "mender.device", claims->is_device);
     if (plan != NULL) {
         put_text(object, "mender.plan", plan->plan);
-        json_object_set(object, "mender.addons", plan->addons);
+        json_object_set_new(object, "mender.addons", json_deep_copy(plan->addons));
         json_object_set_new(object, "mender.trial", json_boolean(plan->is_trial));
     }
     put_text(object, "iss", claims->iss);

@@ -53,7 +53,7 @@ enum err claims_check(const struct claims *claims, int64_t now_s, int64_t leeway
 /* What a device's token says of its tenant (contract/deviceauth 3.1); borrowed. */
 struct claims_plan {
     const char *plan;
-    json_t *addons; /* an array of {"name", "enabled"} */
+    const json_t *addons; /* an array of {"name", "enabled"} */
     bool is_trial;
 };
 

@@ -42,15 +42,12 @@ static void free_request(void *kept)
 }
 
 /* Read and verified once, though the handler may be run twice. */
-static enum err read_request(struct call *c, struct devreq **out)
+static enum err read_request(struct call *c, char why[DEVREQ_WHY_SIZE], const struct devreq **out)
 {
-    char why[DEVREQ_WHY_SIZE] = "";
     if (c->kept == NULL) {
-        call_keep(c, mem_calloc(1, sizeof **out), free_request);
-        enum err e =
-            devreq_read(c->service->device_keys, c->body, c->body_len, c->header[CALL_SIGNATURE], why, c->kept);
-        if (e != ERR_OK)
-            return call_fail(c, e, "%s", why);
+        struct devreq *request = mem_calloc(1, sizeof *request);
+        call_keep(c, request, free_request);
+        TRY(devreq_read(c->service->device_keys, c->body, c->body_len, c->header[CALL_SIGNATURE], why, request));
     }
     *out = c->kept;
     return ERR_OK;
@@ -68,8 +65,11 @@ enum err enrolments_create(struct call *c)
         return call_fail(c, ERR_JSON, "failed to decode auth request: %s", err_text(ERR_TOO_LARGE));
     if (!c->may_block && is_long(c))
         return ERR_WOULD_BLOCK;
-    struct devreq *request = NULL;
-    TRY(read_request(c, &request));
+    char why[DEVREQ_WHY_SIZE] = "";
+    const struct devreq *request = NULL;
+    enum err e = read_request(c, why, &request);
+    if (e != ERR_OK)
+        return call_fail(c, e, "%s", why);
     AUTO(mem_wipe) char *token = NULL;
     TRY(enrol(c, request, &token));
     return call_text(c, 200, "application/jwt", &token);

@@ -105,8 +105,8 @@ enum err db_script(struct db *db, const char *sql);
 enum err db_tx(struct db *db, enum err (*fn)(struct db *tx, void *arg), void *arg);
 
 /*
- * The same database, for threads that must not wait: what would wait gives ERR_WOULD_BLOCK and has done nothing. That is
- * all that writes, everything where the database is another process, and elsewhere what finds no connection idle. A
+ * The same database, for threads that must not wait: what would wait gives ERR_WOULD_BLOCK and has done nothing. That
+ * is all that writes, everything where the database is another process, and elsewhere what finds no connection idle. A
  * query that SQLite answers by a key takes some microseconds, less than waking another thread to ask it.
  * Owned by the database.
  */

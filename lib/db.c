@@ -275,6 +275,7 @@ struct job {
 
 static enum err run_on(const struct db_engine *engine, struct db_conn *conn, const struct job *job)
 {
+    metrics_add(&statements, 1);
     if (job->is_script)
         return engine->script(conn, job->sql);
     if (job->rows != NULL)
@@ -286,12 +287,10 @@ static enum err run(struct db *db, const struct job *job)
 {
     if (db->failed != ERR_OK)
         return db->failed;
-    struct db_conn *conn = NULL;
-    if (db->conn == NULL)
-        TRY(db->is_prompt ? pool_get_idle(db->pool, &conn) : pool_get(db->pool, &conn));
-    metrics_add(&statements, 1);
     if (db->conn != NULL)
         return db->failed = run_on(db->pool->engine, db->conn, job);
+    struct db_conn *conn = NULL;
+    TRY(db->is_prompt ? pool_get_idle(db->pool, &conn) : pool_get(db->pool, &conn));
     enum err e = run_on(db->pool->engine, conn, job);
     pool_put(db->pool, conn);
     return e;

@@ -144,14 +144,14 @@ static void put_word(struct text *text, const char *word)
     put(text, word, strlen(word));
 }
 
-/* Most bytes stand for themselves, and can be told so at once. */
+/* Whether a byte stands for itself; what begins with 0xe2 may, too. */
 static bool is_plain(char c)
 {
     unsigned char byte = (unsigned char)c;
     return byte >= ' ' && byte != '"' && byte != '\\' && byte != '<' && byte != '>' && byte != '&' && byte != 0xe2;
 }
 
-/* The escape for what begins at p in *taken bytes; the empty string when it stands for itself. */
+/* The escape for what begins at p, not with a plain byte, in *taken bytes; the empty string: it stands for itself. */
 static const char *escape(const char *p, const char *end, char room[8], size_t *taken)
 {
     static const char named[] = "\"\"\\\\\bb\ff\nn\rr\tt";
@@ -163,11 +163,11 @@ static const char *escape(const char *p, const char *end, char room[8], size_t *
         snprintf(room, 8, "\\%c", n[1]);
         return room;
     }
-    if (byte < ' ' || byte == '<' || byte == '>' || byte == '&') {
+    if (byte != 0xe2) {
         snprintf(room, 8, "\\u%04x", byte);
         return room;
     }
-    if (byte != 0xe2 || end - p < 3 || p[1] != '\x80' || (p[2] != '\xa8' && p[2] != '\xa9'))
+    if (end - p < 3 || p[1] != '\x80' || (p[2] != '\xa8' && p[2] != '\xa9'))
         return "";
     *taken = 3;
     return p[2] == '\xa8' ? "\\u2028" : "\\u2029";

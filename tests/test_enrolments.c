@@ -196,7 +196,6 @@ static const struct {
     {"{\"id_data\":\"{}\",\"pubkey\":\"@\"}", "missing request signature header"},
 };
 
-/* The key is right, the signature is not asked for: what is wrong first is said (contract/deviceauth 2.2). */
 /* Whether the I/O thread has the reply to this body; whoever has, its status is to be want. */
 static bool is_answered_at_once(const char *body, const char *signature, bool is_pressed, int want)
 {
@@ -246,6 +245,7 @@ START_TEST(what_takes_long_to_read_is_not_read_where_others_wait)
 }
 END_TEST
 
+/* The key is right, the signature is not asked for: what is wrong first is said (contract/deviceauth 2.2). */
 START_TEST(a_malformed_request_is_a_400_that_says_what_is_wrong_first)
 {
     begin(_i);

@@ -29,9 +29,9 @@ def beside_parts(report, build, folder, fleet, kind, goal, rounds):
                           floor=lambda: load(floor, floor.url, CONNECTIONS, **fleet.wrk()),
                           parts=lambda: parts_us(build, verify, sign, "commit", "commit_wall"),
                           mintd=lambda: ask(mintd, fleet))
-    for parts, alone, floor in zip(runs["parts"], runs["bare"], runs["floor"]):
+    for parts, alone, together in zip(runs["parts"], runs["bare"], runs["floor"]):
         parts["sum_us"] = alone["cpu_us"] + parts[verify] + parts[sign] + parts["commit"]
-        parts["floor_us"] = floor["cpu_us"] + parts["commit"]
+        parts["floor_us"] = together["cpu_us"] + parts["commit"]
     ours_us = middle(runs["mintd"], "cpu_us")
     figure = f"token for a device, {NAMES[fleet.kind][0]} device, {NAMES[kind][1]}"
     report.add(figure, 1e6 / ours_us, "sum of the parts", 1e6 / middle(runs["parts"], "sum_us"), "requests/CPU s",

@@ -14,11 +14,12 @@
 #include "lib/auto.h"
 #include "lib/clock.h"
 #include "lib/mem.h"
+#include "lib/thread.h"
 #include "tests/ring.h"
 #include "tests/support.h"
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t called = PTHREAD_COND_INITIALIZER;
+static pthread_cond_t called;
 static pthread_cond_t unblocked = PTHREAD_COND_INITIALIZER;
 static int calls;
 static bool is_blocked;
@@ -53,12 +54,7 @@ static int calls_so_far(void)
 /* Wait for a call after the first n; false when none comes in time. */
 static bool comes_after(int n, int ms)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += ms / 1000;
-    until.tv_nsec += ms % 1000 * 1000000;
-    until.tv_sec += until.tv_nsec / 1000000000;
-    until.tv_nsec %= 1000000000;
+    struct timespec until = thread_limit(ms);
     int late = 0;
     pthread_mutex_lock(&lock);
     while (calls <= n && late == 0)
@@ -301,5 +297,6 @@ static Suite *suite(void)
 
 int main(void)
 {
+    thread_cond_init(&called);
     return support_main(suite());
 }
